@@ -1,0 +1,1 @@
+"""Plain records that the floors above share: no I/O, no policy, no process state."""

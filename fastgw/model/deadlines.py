@@ -1,0 +1,81 @@
+"""Deadlines of a whole worker: timestamps, renewed lazily, swept once per tick.
+
+A connection writes `deadline` (monotonic seconds, `NEVER` for none) whenever its phase changes; that is one attribute
+write on the hot path and no timer object (loop.call_later + cancel costs 1.6 us a request). The heap only holds
+the earliest moment at which somebody must look at the connection again (`wake`). A deadline that has moved on in the
+meantime is pushed once more when its old moment comes. What lives here: the heap. What may not: clocks, loops, I/O.
+"""
+
+from __future__ import annotations
+
+from heapq import heapify, heappop, heappush
+from typing import Protocol
+
+NEVER = float("inf")
+
+# Below this many dead entries a rebuild of the heap is not worth its cost.
+COMPACT_AT = 1024
+
+
+class Timed(Protocol):
+    """Whoever has a deadline. `wake` belongs to the heap: nobody else writes it, except to NEVER at birth."""
+
+    deadline: float
+    wake: float
+
+    def on_deadline(self, now: float) -> None:
+        """Called at most one tick after `deadline`; must renew or clear it, or close its owner."""
+
+
+class Deadlines:
+    """One heap for all durations. Entries of closed owners are dropped by `forget` in amortised constant time."""
+
+    __slots__ = ("_dead", "_heap", "_serial")
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Timed]] = []
+        self._serial = 0  # ties must never compare the owners themselves
+        self._dead = 0
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def watch(self, owner: Timed, deadline: float) -> None:
+        """Set `owner.deadline`; hot callers inline the first line and call only where `deadline < owner.wake`."""
+        owner.deadline = deadline
+        if deadline < owner.wake:
+            owner.wake = deadline
+            self._serial += 1
+            heappush(self._heap, (deadline, self._serial, owner))
+
+    def forget(self, owner: Timed) -> None:
+        """The owner is closed: its entry is dead. Under a flood of short connections dead entries would otherwise
+        hold every closed connection for the length of its longest deadline."""
+        owner.deadline = NEVER
+        if owner.wake is not NEVER:
+            owner.wake = NEVER
+            self._dead += 1
+            if self._dead > COMPACT_AT and self._dead * 2 > len(self._heap):
+                self._heap = [entry for entry in self._heap if entry[0] == entry[2].wake]
+                heapify(self._heap)
+                self._dead = 0
+
+    def sweep(self, now: float) -> int:
+        """Call `on_deadline` on every owner whose time has come; returns how many were called."""
+        heap = self._heap
+        fired = 0
+        while heap and heap[0][0] <= now:
+            due, _, owner = heappop(heap)
+            if due != owner.wake:
+                # Superseded by an earlier entry of the same owner, or its owner is closed.
+                if self._dead:
+                    self._dead -= 1
+                continue
+            owner.wake = NEVER
+            if owner.deadline <= now:
+                fired += 1
+                owner.on_deadline(now)
+                heap = self._heap
+            if owner.deadline < owner.wake:
+                self.watch(owner, owner.deadline)
+        return fired

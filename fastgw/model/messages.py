@@ -1,0 +1,103 @@
+"""The two heads and the reply, as plain records. `http1` makes the heads, `gateway` makes replies.
+
+A head is shared by every exchange that repeats its exact bytes (see http1/memo.py): nothing may write to it after it
+was made, except the fields that say so.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from fastgw.errors import Reason
+
+
+class Framing(IntEnum):
+    """How long a body is (RFC 9112 section 6.3)."""
+
+    NONE = 0
+    LENGTH = 1
+    CHUNKED = 2
+    CLOSE = 3  # answers only: until the connection ends
+
+
+class RequestHead:
+    """A validated request header block.
+
+    `forward` is what goes upstream for a client that is not trusted: the client's own lines without hop-by-hop
+    fields and without those that the gateway writes itself, each ended by CRLF. `fields` maps lower-case names to
+    values (repeated fields joined by a comma, RFC 9110 5.3).
+    """
+
+    __slots__ = (
+        "chunked", "close", "expect_continue", "expect_unknown", "fields", "forward", "host", "host_field",
+        "keep_alive", "length", "request_id", "rewritten", "te_trailers", "traceparent", "trusted_forward", "websocket",
+    )  # fmt: skip
+
+    def __init__(self, fields: dict[bytes, bytes]) -> None:
+        self.fields = fields
+        self.forward = b""
+        self.trusted_forward = b""  # the same for a trusted peer: X-Forwarded-Proto/-Host/-Port kept
+        self.host = b""  # lower case, without port, for matching; b"" only on HTTP/1.0 without Host
+        self.host_field = b""
+        self.length = 0  # -1 while chunked
+        self.chunked = False
+        self.close = False  # Connection: close
+        self.keep_alive = False  # Connection: keep-alive, which HTTP/1.0 needs
+        self.expect_continue = False
+        self.expect_unknown = False
+        self.websocket = False
+        self.te_trailers = False
+        self.request_id = b""  # of the client, believed only from a trusted peer
+        self.traceparent = b""  # only when well-formed
+        # Rendered variants for routes that rewrite request headers, by the route's rewrite; written by `gateway`.
+        self.rewritten: dict[object, bytes] = {}
+
+
+class ResponseHead:
+    """A validated response head.
+
+    `rendered` is the status line and the fields that go to the client, each ended by CRLF, without those that
+    depend on the exchange (framing of re-framed bodies, Connection, X-Request-Id).
+    """
+
+    __slots__ = (
+        "chunked", "fields", "has_date", "keep_alive", "keep_timeout", "length", "rendered", "rewritten", "status",
+        "websocket",
+    )  # fmt: skip
+
+    def __init__(self, status: int, fields: dict[bytes, bytes]) -> None:
+        self.status = status
+        self.fields = fields
+        self.rendered = b""
+        self.length = -1  # Content-Length, -1 where there is none
+        self.chunked = False
+        self.keep_alive = True
+        self.keep_timeout = -1.0  # seconds of `Keep-Alive: timeout=`, -1 where there is none
+        self.has_date = True
+        self.websocket = False  # `Upgrade: websocket`, of interest on a 101 only
+        self.rewritten: dict[object, bytes] = {}
+
+
+class Reply:
+    """An answer the gateway makes itself: a refusal, a static answer of a route, or the health path."""
+
+    __slots__ = ("body", "content_type", "detail", "headers", "reason", "rule", "status")
+
+    def __init__(
+        self,
+        reason: Reason,
+        status: int,
+        detail: str = "",
+        *,
+        rule: str = "",
+        headers: bytes = b"",
+        body: bytes | None = None,
+        content_type: bytes = b"",
+    ) -> None:
+        self.reason = reason
+        self.status = status
+        self.detail = detail
+        self.rule = rule
+        self.headers = headers  # ready lines, each ended by CRLF
+        self.body = body  # None: a problem document is made from the other fields
+        self.content_type = content_type
