@@ -1,0 +1,116 @@
+"""Every message that one process sends another, as a function that builds it; `type` says which it is.
+
+control -> worker, supervisor   config (payload: difference.encode), addresses
+worker, supervisor -> control   hello, applied, rejected
+supervisor -> control           worker (+ descriptor of a fresh channel), worker_gone, reload, draining
+control -> supervisor           ready, reloaded, and all that it sends to a worker
+supervisor -> worker            control (+ descriptor of a fresh channel), drain, quit, stop
+worker -> supervisor            serving, failed, control_lost
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+Message = dict[str, Any]
+
+
+def config(version: int, digest: str, base_hash: str | None) -> Message:
+    """A new document, as the difference to the one whose hash is `base_hash`; None: the whole document.
+    A receiver that holds another base answers with `hello` and expects the whole."""
+    return {"type": "config", "version": version, "hash": digest, "base_hash": base_hash}
+
+
+def addresses(upstream: str, host: str, port: int, found: Sequence[str], error: str | None) -> Message:
+    """What a target's name resolves to now; with `error`, `found` is the last good answer (or empty)."""
+    return {
+        "type": "addresses",
+        "upstream": upstream,
+        "host": host,
+        "port": port,
+        "addresses": list(found),
+        "error": error,
+    }
+
+
+def hello(index: int, pid: int, version: int, digest: str) -> Message:
+    """First on a fresh channel, and again whenever a difference does not fit: this is what I hold. The
+    supervisor's index is -1. The answer is a `config` message unless it is current, and all known
+    `addresses`."""
+    return {"type": "hello", "index": index, "pid": pid, "version": version, "hash": digest}
+
+
+def applied(version: int, digest: str) -> Message:
+    """Serves this version. Versions that were overtaken while they compiled are skipped."""
+    return {"type": "applied", "version": version, "hash": digest}
+
+
+def rejected(version: int, error: str) -> Message:
+    """Did not compile here: nothing has changed."""
+    return {"type": "rejected", "version": version, "error": error}
+
+
+def worker(index: int, pid: int) -> Message:
+    """A worker was born, or lost its channel: the descriptor is control's end of its new channel."""
+    return {"type": "worker", "index": index, "pid": pid}
+
+
+def worker_gone(index: int, pid: int) -> Message:
+    return {"type": "worker_gone", "index": index, "pid": pid}
+
+
+def reload() -> Message:
+    """HUP: read the file again and publish it. Answered by `reloaded`."""
+    return {"type": "reload"}
+
+
+def reloaded(version: int, error: str | None) -> Message:
+    """The outcome of a `reload`: the version that is current now, and why the file was not taken, if it was
+    not."""
+    return {"type": "reloaded", "version": version, "error": error}
+
+
+def draining() -> Message:
+    """The gateway is going down: not ready any more."""
+    return {"type": "draining"}
+
+
+def ready() -> Message:
+    """Control serves the admin address."""
+    return {"type": "ready"}
+
+
+def control() -> Message:
+    """The descriptor is the worker's end of a fresh channel to control; the one before it is void."""
+    return {"type": "control"}
+
+
+def drain() -> Message:
+    """TERM: not ready, accept for `drain.delay`, then finish within `drain.timeout`."""
+    return {"type": "drain"}
+
+
+def quit_() -> Message:
+    """QUIT: the same without the delay."""
+    return {"type": "quit"}
+
+
+def stop() -> Message:
+    """INT: at once."""
+    return {"type": "stop"}
+
+
+def serving() -> Message:
+    """The worker accepts on its sockets."""
+    return {"type": "serving"}
+
+
+def failed(error: str) -> Message:
+    """The worker could not start, for a reason that trying again will not change."""
+    return {"type": "failed", "error": error}
+
+
+def control_lost() -> Message:
+    """The worker's channel to control broke: it needs a fresh one."""
+    return {"type": "control_lost"}
