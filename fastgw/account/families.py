@@ -1,0 +1,161 @@
+"""Every metric family of fastgw: its name, kind, labels, help and buckets, written once.
+
+Nothing is counted here: `series` holds the cells, the ledger writes them, control renders them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Kind(Enum):
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Family:
+    """One metric family. `number` identifies it in shared memory, so it is never used twice.
+
+    `buckets` are upper bounds in seconds, the last one (infinity) left out: `bisect_left(buckets, seconds)`
+    is the bucket that a value belongs to.
+    """
+
+    number: int
+    name: str
+    kind: Kind
+    labels: tuple[str, ...]
+    help: str
+    buckets: tuple[float, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """Cells of one series: a histogram has one per bucket, one for infinity and one for the sum."""
+        return len(self.buckets) + 2 if self.kind is Kind.HISTOGRAM else 1
+
+
+# From half a millisecond (a local refusal is faster) to the minute of the longest default deadline.
+_DURATIONS = (
+    *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1),
+    *(0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
+)
+# Time that is ours: buckets from 100 us; what takes longer than a second is a defect.
+_OWN_TIME = (0.0001, 0.0002, 0.0003, 0.0005, 0.00075, 0.001, 0.0015, 0.0025, 0.005, 0.01, 0.025, 0.1, 1.0)
+
+REQUESTS = Family(
+    1,
+    "fastgw_requests_total",
+    Kind.COUNTER,
+    ("route", "method", "code", "source"),
+    "Exchanges that ended, by who made the answer (gateway or upstream).",
+)
+REJECTIONS = Family(
+    2,
+    "fastgw_rejections_total",
+    Kind.COUNTER,
+    ("route", "reason"),
+    "Exchanges that ended with a reason other than ok.",
+)
+REQUEST_DURATION = Family(
+    3,
+    "fastgw_request_duration_seconds",
+    Kind.HISTOGRAM,
+    ("route",),
+    "From the first byte of the request to the last byte of the answer.",
+    _DURATIONS,
+)
+GATEWAY_DURATION = Family(
+    4,
+    "fastgw_gateway_duration_seconds",
+    Kind.HISTOGRAM,
+    ("route",),
+    "The share of the duration that the gateway itself took.",
+    _OWN_TIME,
+)
+UPSTREAM_DURATION = Family(
+    5,
+    "fastgw_upstream_duration_seconds",
+    Kind.HISTOGRAM,
+    ("upstream",),
+    "From the request handed to a target to the end of its answer.",
+    _DURATIONS,
+)
+RETRIES = Family(
+    6, "fastgw_retries_total", Kind.COUNTER, ("upstream",), "Attempts beyond the first one of an exchange."
+)
+UPSTREAM_CONNECTIONS_OPENED = Family(
+    7,
+    "fastgw_upstream_connections_opened_total",
+    Kind.COUNTER,
+    ("upstream",),
+    "Connections opened to targets.",
+)
+UPSTREAM_IN_FLIGHT = Family(
+    8,
+    "fastgw_upstream_in_flight",
+    Kind.GAUGE,
+    ("upstream", "target"),
+    "Attempts that a target is working on.",
+)
+WEBSOCKETS = Family(9, "fastgw_websockets", Kind.GAUGE, (), "Open WebSocket tunnels.")
+MEMO_LOOKUPS = Family(
+    10,
+    "fastgw_memo_lookups_total",
+    Kind.COUNTER,
+    ("kind", "result"),
+    "Lookups in the memo of validated header blocks.",
+)
+
+# What every worker shows of itself comes from the fixed words of its slot, not from cells.
+CONNECTIONS = Family(20, "fastgw_connections", Kind.GAUGE, ("worker",), "Open connections of clients.")
+IN_FLIGHT = Family(21, "fastgw_in_flight", Kind.GAUGE, ("worker",), "Exchanges in flight.")
+CONFIG_VERSION = Family(
+    22,
+    "fastgw_config_version",
+    Kind.GAUGE,
+    ("worker",),
+    "Version of the configuration that the worker serves.",
+)
+LOOP_LAG = Family(
+    23, "fastgw_loop_lag_seconds", Kind.GAUGE, ("worker",), "How late the worker's last tick came."
+)
+LOG_LINES_DROPPED = Family(
+    24,
+    "fastgw_log_lines_dropped_total",
+    Kind.COUNTER,
+    ("worker",),
+    "Access log lines dropped because the log pipe was full.",
+)
+WORKER_RESPAWNS = Family(
+    25,
+    "fastgw_worker_respawns_total",
+    Kind.COUNTER,
+    ("worker",),
+    "How often the worker had to be replaced.",
+)
+
+# The families whose series live in the cells of a slot.
+FAMILIES: tuple[Family, ...] = (
+    REQUESTS,
+    REJECTIONS,
+    REQUEST_DURATION,
+    GATEWAY_DURATION,
+    UPSTREAM_DURATION,
+    RETRIES,
+    UPSTREAM_CONNECTIONS_OPENED,
+    UPSTREAM_IN_FLIGHT,
+    WEBSOCKETS,
+    MEMO_LOOKUPS,
+)
+
+# The families rendered from the fixed words of the slots.
+WORKER_FAMILIES: tuple[Family, ...] = (
+    CONNECTIONS,
+    IN_FLIGHT,
+    CONFIG_VERSION,
+    LOOP_LAG,
+    LOG_LINES_DROPPED,
+    WORKER_RESPAWNS,
+)
