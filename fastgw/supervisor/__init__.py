@@ -1,0 +1,1 @@
+"""The parent of all: sockets, processes, signals. No event loop, no threads, no HTTP."""
