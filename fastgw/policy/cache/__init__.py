@@ -1,0 +1,1 @@
+"""Answers that are kept and served again (RFC 9111)."""

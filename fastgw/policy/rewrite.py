@@ -1,0 +1,66 @@
+"""Rewrites: what of the path and of the headers is changed on the way through."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
+
+from fastgw.config.errors import shown
+from fastgw.config.fields import FieldValue, List, field_name
+from fastgw.config.options import Options, wrong
+
+PREFIX = re.compile(r"(?:/(?:[!$&'()*+,;=:@A-Za-z0-9._~-]|%[0-9A-Fa-f]{2})+)+")
+
+# Message length, connection and routing are the gateway's own (RFC 9112 section 6, RFC 9110 section 7.6.1): a rule
+# that changed them could split a message in two.
+UNTOUCHABLE = frozenset(
+    {"connection", "content-length", "expect", "host", "http2-settings", "keep-alive", "proxy-connection", "te",
+     "trailer", "transfer-encoding", "upgrade"}
+)  # fmt: skip
+
+
+def _prefix(value: object) -> str:
+    if type(value) is not str or not PREFIX.fullmatch(value) or re.search(r"/\.\.?(?:/|\Z)", value):
+        raise wrong(f"{shown(value)} is no prefix; write a path without a last slash, as in /v2")
+    return value
+
+
+def _changeable(value: object) -> str:
+    name = field_name(value)
+    if name in UNTOUCHABLE:
+        cure = "use the upstream's preserve_host" if name == "host" else "remove this line"
+        raise wrong(f"the gateway sets {name} itself; {cure}")
+    return name
+
+
+Prefix = Annotated[str, PlainValidator(_prefix), WithJsonSchema({"type": "string", "examples": ["/v2"]})]
+ChangeableName = Annotated[str, PlainValidator(_changeable), WithJsonSchema({"type": "string"})]
+
+
+class PathRewriteOptions(Options):
+    """First the one, then the other."""
+
+    strip_prefix: Prefix | None = None
+    add_prefix: Prefix | None = None
+
+
+class HeaderRewriteOptions(Options):
+    """`set` replaces whatever was there under that name."""
+
+    set: dict[ChangeableName, FieldValue] = Field({}, description="names and values")
+    remove: List[ChangeableName] = ()
+
+    @model_validator(mode="after")
+    def _one_or_the_other(self) -> HeaderRewriteOptions:
+        for name in self.remove:
+            if name in self.set:
+                raise wrong(f"{name} is both set and removed; remove one of the two (set replaces)")
+        return self
+
+
+class RewriteOptions(Options):
+    path: PathRewriteOptions | None = None
+    request_headers: HeaderRewriteOptions | None = None
+    response_headers: HeaderRewriteOptions | None = None

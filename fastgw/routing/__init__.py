@@ -1,0 +1,1 @@
+"""From host, method, path and headers to a route."""

@@ -1,0 +1,1 @@
+"""Upstreams: their options, the registry of what survives reloads, pools, connections, balance."""
