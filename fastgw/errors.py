@@ -14,6 +14,11 @@ class Source(Enum):
     GATEWAY = "gateway"
     UPSTREAM = "upstream"
 
+    token: bytes  # the value as bytes, for the log line
+
+    def __init__(self, value: str) -> None:
+        self.token = value.encode()
+
 
 class Retry(Enum):
     """Whether an attempt that failed may be repeated (after pingora-error's `RetryType`)."""
@@ -51,6 +56,11 @@ class Reason(Enum):
     CLIENT_CLOSED = "client_closed"
     SEND_TIMEOUT = "send_timeout"
     INTERNAL_ERROR = "internal_error"
+
+    token: bytes  # the value as bytes, for the log line
+
+    def __init__(self, value: str) -> None:
+        self.token = value.encode()
 
 
 # Status and title of the problem document (RFC 9457) that a reason is answered with. 499 is never sent: it is what

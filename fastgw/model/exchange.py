@@ -36,7 +36,7 @@ class Exchange:
         self.http10 = http10
         self.started = started
         self.keep_alive = True  # whether the client's connection may serve another exchange
-        self.client = ""
+        self.client = b""  # address, as text
         self.trusted = False  # the peer is in trusted_proxies
         self.scheme = b"http"
         self.request_id = b""

@@ -29,7 +29,7 @@ class HeaderRewriter(Protocol):
     remove: frozenset[bytes]
 
 
-class Deadlines4:
+class Timeouts:
     """The four deadlines of an exchange, in seconds; `total` is 0.0 for none."""
 
     __slots__ = ("connect", "idle", "response", "total")
@@ -61,7 +61,7 @@ class Route:
         self.path_rewrite: PathRewriter | None = None
         self.request_headers: HeaderRewriter | None = None
         self.response_headers: HeaderRewriter | None = None
-        self.timeouts = Deadlines4(1.0, 15.0, 60.0, 0.0)
+        self.timeouts = Timeouts(1.0, 15.0, 60.0, 0.0)
         self.preserve_host = True
         self.bound: object = None  # the upstream's runtime in this worker
         self.tally: object = None  # this route's series in this worker

@@ -1,0 +1,132 @@
+"""The access log of one worker: one JSON object a line, in batches, over a non-blocking pipe to the logger process.
+
+A full pipe costs lines, which are counted, and never traffic. What lives here: the pipe and the line. What may not: which
+exchanges are logged (ledger), files and terminals (the logger process).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from time import gmtime, strftime
+from typing import Final
+
+from fastgw.model.exchange import Exchange
+
+FLUSH_BYTES: Final = 32 * 1024  # below the pipe's 64 KiB, so that a batch usually fits in one write
+FLUSH_SECONDS: Final = 0.01
+MAX_PENDING: Final = 1024 * 1024  # bytes kept while the logger does not read; beyond it lines are dropped
+
+# A line in two halves around what changes; the order of design section 12. One `%` over 20 bytes fields costs 1.1 us,
+# orjson over a dict of the same fields 1.3 with the decoding that it needs.
+_LINE: Final = (
+    b'{"ts":"%b.%03dZ","request_id":"%b","trace_id":"%b","client":"%b","method":"%b","host":"%b","path":"%b",'
+    b'"route":%b,"consumer":null,"status":%d,"reason":"%b","rule":%b,"source":"%b","bytes_in":%d,"bytes_out":%d,'
+    b'"duration_ms":%.3f,"gateway_ms":%.3f,"upstream_ms":%.3f,%b,"attempts":%d,"cache":null,"limit":null,'
+    b'"version":%d,"worker":%d}\n'
+)
+
+
+class AccessLog:
+    """`enabled` false: exchanges are not rendered at all; operational lines still go through."""
+
+    __slots__ = ("_dropped", "_fd", "_later", "_lines", "_second", "_second_text", "_size", "_upstreams", "enabled", "worker")
+
+    def __init__(
+        self, fd: int, worker: int, later: Callable[[float, Callable[[], None]], object], dropped: Callable[[int], None]
+    ) -> None:
+        """`later(seconds, call)` is the loop's call_later; `dropped(n)` is told how many lines were lost."""
+        self._fd = fd
+        self._later = later
+        self._dropped = dropped
+        self._lines: list[bytes] = []
+        self._size = 0
+        self._second = -1
+        self._second_text = b""
+        self._upstreams: dict[tuple[str, str], bytes] = {}
+        self.enabled = True
+        self.worker = worker
+
+    def exchange(self, exchange: Exchange, route: bytes, total: float, own: float) -> None:
+        """Hot: one line for a closed exchange. `route` is the JSON of its name; times in seconds."""
+        wall = exchange.wall
+        second = int(wall)
+        if second != self._second:
+            self._second = second
+            self._second_text = strftime("%Y-%m-%dT%H:%M:%S", gmtime(second)).encode()
+        where = self._upstreams.get((exchange.upstream, exchange.target))
+        if where is None:
+            where = self._where(exchange.upstream, exchange.target)
+        path = exchange.path
+        if b'"' in path or b"\\" in path:
+            path = escaped(path)
+        line = _LINE % (
+            self._second_text, (wall - second) * 1000.0, exchange.request_id, exchange.trace_id, exchange.client,
+            exchange.method, exchange.host, path, route, exchange.status, exchange.reason.token,
+            b'"%b"' % exchange.rule.encode() if exchange.rule else b"null", exchange.source.token,
+            exchange.bytes_in, exchange.bytes_out, total * 1e3, own * 1e3, exchange.upstream_seconds * 1e3, where,
+            exchange.attempts, exchange.version, self.worker,
+        )  # fmt: skip
+        self._append(line)
+
+    def operational(self, text: str) -> None:
+        """A line for the operator; the logger writes it to stderr (its mark is the leading `!`)."""
+        for line in text.splitlines():
+            self._append(b"!" + line.encode("utf-8", "replace") + b"\n")
+
+    def _where(self, upstream: str, target: str) -> bytes:
+        if len(self._upstreams) > 4096:
+            self._upstreams.clear()
+        made = b'"upstream":%b,"target":%b' % (json_string(upstream), json_string(target))
+        self._upstreams[(upstream, target)] = made
+        return made
+
+    def _append(self, line: bytes) -> None:
+        lines = self._lines
+        if not lines:
+            # One timer per batch, not per exchange.
+            self._later(FLUSH_SECONDS, self.flush)
+        lines.append(line)
+        self._size += len(line)
+        if self._size > FLUSH_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what fits. Only whole lines are dropped, and never the one that is half written."""
+        lines = self._lines
+        if not lines:
+            return
+        data = lines[0] if len(lines) == 1 else b"".join(lines)
+        try:
+            written = os.write(self._fd, data)
+        except BlockingIOError:
+            written = 0
+        except OSError:
+            # The logger's end is gone and will not come back: supervisor death. Nothing to tell anyone.
+            written = len(data)
+        if written == len(data):
+            self._lines = []
+            self._size = 0
+            return
+        self._keep(data[written:])
+
+    def _keep(self, rest: bytes) -> None:
+        if len(rest) > MAX_PENDING:
+            head = rest.find(b"\n") + 1  # may be the rest of a line that is half in the pipe
+            lost = rest.count(b"\n", head)
+            rest = rest[:head]
+            self._dropped(lost)
+        self._lines = [rest]
+        self._size = len(rest) if len(rest) < FLUSH_BYTES else FLUSH_BYTES // 2
+        self._later(FLUSH_SECONDS, self.flush)
+
+
+def json_string(text: str) -> bytes:
+    """A JSON string, or null for an empty one."""
+    return b'"%b"' % escaped(text.encode()) if text else b"null"
+
+
+def escaped(raw: bytes) -> bytes:
+    """Bytes made safe inside a JSON string; whatever is not ASCII is shown as escapes of Latin-1."""
+    text = raw.decode("latin-1")
+    return "".join(c if " " <= c <= "~" and c not in '"\\' else f"\\u{ord(c):04x}" for c in text).encode()

@@ -1,0 +1,137 @@
+"""Where an exchange is accounted, exactly once, whatever happened: series in shared memory, then the access log.
+
+What lives here: `close` and the cells it counts in. What may not: deciding what an exchange's outcome is.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+
+from fastgw.account import families
+from fastgw.account.access_log import AccessLog, json_string
+from fastgw.account.series import Slot
+from fastgw.errors import Reason, Source
+from fastgw.model.exchange import Exchange
+from fastgw.model.route import Route
+
+NO_ROUTE = "-"  # the route label of exchanges that matched none
+
+# Unknown methods fold into one label (design section 12).
+_METHODS: dict[bytes, str] = {
+    name: name.decode()
+    for name in (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"CONNECT", b"TRACE")
+}
+_METHOD_NUMBER: dict[bytes, int] = {name: number for number, name in enumerate(_METHODS, 1)}
+
+_REQUEST_BOUNDS = families.REQUEST_DURATION.buckets
+_REQUEST_SUM = len(_REQUEST_BOUNDS) + 1
+_OWN_BOUNDS = families.GATEWAY_DURATION.buckets
+_OWN_SUM = len(_OWN_BOUNDS) + 1
+_UPSTREAM_BOUNDS = families.UPSTREAM_DURATION.buckets
+_UPSTREAM_SUM = len(_UPSTREAM_BOUNDS) + 1
+
+
+class Tally:
+    """The cells of one route in this worker. `requests` is keyed by status, method and source in one number."""
+
+    __slots__ = ("duration", "label", "own", "rejections", "requests", "text")
+
+    def __init__(self, label: str, text: bytes, duration: int, own: int) -> None:
+        self.label = label
+        self.text = text  # as in the log line
+        self.duration = duration
+        self.own = own
+        self.requests: dict[int, int] = {}
+        self.rejections: dict[Reason, int] = {}
+
+
+class Ledger:
+    __slots__ = ("_acc", "_cells", "_log", "_slot", "_unrouted", "_upstreams", "closed", "sample")
+
+    def __init__(self, slot: Slot, log: AccessLog) -> None:
+        self._slot = slot
+        self._cells = slot.cells
+        self._log = log
+        self._unrouted = self._tally(NO_ROUTE, b"null")
+        self._upstreams: dict[str, int] = {}
+        self._acc = 0.0
+        self.sample = 1.0  # share of successful exchanges that are logged
+        self.closed = 0  # exchanges since birth
+
+    def close(self, exchange: Exchange, now: float) -> None:
+        """Hot. Exactly once per exchange: a second call is a defect, and is refused."""
+        if exchange.closed:
+            raise RuntimeError("an exchange was closed twice")
+        exchange.closed = True
+        self.closed += 1
+        route = exchange.route
+        if route is None:
+            tally = self._unrouted
+        else:
+            bound = route.tally
+            tally = bound if isinstance(bound, Tally) else self._bind(route)
+        cells = self._cells
+        source = exchange.source
+        status = exchange.status
+        key = status * 32 + _METHOD_NUMBER.get(exchange.method, 0) * 2 + (source is Source.UPSTREAM)
+        offset = tally.requests.get(key)
+        if offset is None:
+            offset = self._request_series(tally, key, exchange)
+        cells[offset] += 1
+        total = now - exchange.started
+        base = tally.duration
+        cells[base + bisect_left(_REQUEST_BOUNDS, total)] += 1
+        cells[base + _REQUEST_SUM] += int(total * 1e6)
+        upstream_seconds = exchange.upstream_seconds
+        own = total - upstream_seconds
+        base = tally.own
+        cells[base + bisect_left(_OWN_BOUNDS, own)] += 1
+        cells[base + _OWN_SUM] += int(own * 1e6) if own > 0.0 else 0
+        if exchange.attempts:
+            base = self._upstreams.get(exchange.upstream, -1)
+            if base < 0:
+                base = self._bind_upstream(exchange.upstream)
+            cells[base + bisect_left(_UPSTREAM_BOUNDS, upstream_seconds)] += 1
+            cells[base + _UPSTREAM_SUM] += int(upstream_seconds * 1e6)
+        reason = exchange.reason
+        if reason is not Reason.OK:
+            cells[self._rejection_series(tally, reason)] += 1
+        elif status < 400 and self.sample < 1.0:
+            self._acc += self.sample
+            if self._acc < 1.0:
+                return
+            self._acc -= 1.0
+        if self._log.enabled:
+            self._log.exchange(exchange, tally.text, total, own)
+
+    def _tally(self, label: str, text: bytes) -> Tally:
+        return Tally(
+            label,
+            text,
+            self._slot.histogram(families.REQUEST_DURATION, (label,)),
+            self._slot.histogram(families.GATEWAY_DURATION, (label,)),
+        )
+
+    def _bind(self, route: Route) -> Tally:
+        tally = self._tally(route.name, json_string(route.name))
+        route.tally = tally
+        return tally
+
+    def _bind_upstream(self, name: str) -> int:
+        base = self._slot.histogram(families.UPSTREAM_DURATION, (name,))
+        self._upstreams[name] = base
+        return base
+
+    def _request_series(self, tally: Tally, key: int, exchange: Exchange) -> int:
+        method = _METHODS.get(exchange.method, "other")
+        labels = (tally.label, method, str(exchange.status), exchange.source.value)
+        offset = self._slot.counter(families.REQUESTS, labels)
+        tally.requests[key] = offset
+        return offset
+
+    def _rejection_series(self, tally: Tally, reason: Reason) -> int:
+        offset = tally.rejections.get(reason)
+        if offset is None:
+            offset = self._slot.counter(families.REJECTIONS, (tally.label, reason.value))
+            tally.rejections[reason] = offset
+        return offset

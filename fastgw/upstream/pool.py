@@ -1,0 +1,182 @@
+"""Connections to one target in one worker: idle ones, how many are open, who waits. Bookkeeping only, synchronous.
+
+LIFO over idle connections (the warmest serves, the rest expire), FIFO over waiters, integer counters; nothing is ever
+scanned. There is no await between choosing a connection and marking it taken (aiohttp `connector.py` tells why).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Protocol
+
+from fastgw.errors import Reason, Retry
+from fastgw.http1.memo import Streak
+from fastgw.upstream.connection import Owner, Shared, State, UpstreamConnection
+
+if TYPE_CHECKING:
+    from fastgw.upstream.target import Target
+
+
+class PoolLimits(Protocol):
+    """`connections` of an upstream's options: counts, and seconds."""
+
+    @property
+    def max(self) -> int: ...
+
+    @property
+    def idle(self) -> int: ...
+
+    @property
+    def idle_timeout(self) -> float: ...
+
+    @property
+    def queue(self) -> int: ...
+
+    @property
+    def queue_timeout(self) -> float: ...
+
+
+class Waiter(Owner, Protocol):
+    """An owner in the queue. `waiting` turns false when it gives up; the queue then skips it."""
+
+    waiting: bool
+
+    def on_turn(self, connection: UpstreamConnection | None) -> None:
+        """A connection, taken for this waiter; or None: there is room to open one."""
+
+
+class Pool:
+    __slots__ = (
+        "_idle", "_shared", "_streak", "generation", "limits", "open", "opened", "queued", "target", "waiters",
+    )  # fmt: skip
+
+    def __init__(self, target: Target, limits: PoolLimits, shared: Shared, streak: Streak) -> None:
+        self.target = target
+        self.limits = limits
+        self._shared = shared
+        self._streak = streak
+        self._idle: dict[UpstreamConnection, None] = {}  # a dict is a stack that can also forget from the middle
+        self.open = 0  # connecting, busy and idle
+        self.opened = 0  # since birth, for the metric
+        self.waiters: deque[Waiter] = deque()
+        self.queued = 0  # waiters that still wait
+        self.generation = 0  # of a removed target: -1, so that nothing comes back
+
+    @property
+    def idle(self) -> int:
+        return len(self._idle)
+
+    def take(self, now: float) -> UpstreamConnection | None:
+        """The most recently used idle connection, or None."""
+        idle = self._idle
+        while idle:
+            connection, _ = idle.popitem()
+            if connection.deadline > now:
+                return connection
+            connection.close()  # expired, its sweep is due within a tick
+        return None
+
+    def has_room(self) -> bool:
+        return self.open < self.limits.max
+
+    def connect(self, owner: Owner, deadline: float) -> UpstreamConnection:
+        """Open a connection for `owner`, who hears `on_connected` or `on_failure`. The one task of the data plane."""
+        connection = UpstreamConnection(self, self._shared, self._streak)
+        connection.owner = owner
+        self.open += 1
+        self.opened += 1
+        self._shared.deadlines.watch(connection, deadline)
+        connection.task = self._shared.loop.create_task(_open(connection, self._shared, self.target))
+        return connection
+
+    def enqueue(self, waiter: Waiter) -> bool:
+        """False: the queue is full."""
+        if self.queued >= self.limits.queue:
+            return False
+        self.queued += 1
+        waiter.waiting = True
+        self.waiters.append(waiter)
+        return True
+
+    def leave(self, waiter: Waiter) -> None:
+        """The waiter gives up; its place in the deque is skipped when its turn comes."""
+        if waiter.waiting:
+            waiter.waiting = False
+            self.queued -= 1
+            if self.queued == 0:
+                self.waiters.clear()
+
+    def give(self, connection: UpstreamConnection) -> None:
+        """Back from an exchange, fit for another one."""
+        if self.queued and connection.generation == self.generation:
+            self._hand_over(connection)
+            return
+        if connection.generation != self.generation or len(self._idle) >= self.limits.idle:
+            connection.close()
+            return
+        seconds = self.limits.idle_timeout
+        if 0.0 <= connection.keep_seconds < seconds + 1.0:
+            # One second below the promise: the upstream's clock started before ours.
+            seconds = min(seconds, connection.keep_seconds - 1.0)
+            if seconds <= 0.0:
+                connection.close()
+                return
+        deadline = connection.deadline = connection.now() + seconds
+        if deadline < connection.wake:
+            self._shared.deadlines.watch(connection, deadline)
+        self._idle[connection] = None
+
+    def _hand_over(self, connection: UpstreamConnection | None) -> None:
+        waiters = self.waiters
+        while waiters:
+            waiter = waiters.popleft()
+            if waiter.waiting:
+                waiter.waiting = False
+                self.queued -= 1
+                # Not now: we are in the middle of another exchange's answer.
+                if connection is not None:
+                    connection.deadline = connection.now() + self.limits.idle_timeout
+                    connection.owner = waiter
+                self._shared.loop.call_soon(waiter.on_turn, connection)
+                return
+
+    def closed(self, connection: UpstreamConnection) -> None:
+        """Called once by every connection that ends, in whatever state it was."""
+        self._idle.pop(connection, None)
+        self.open -= 1
+        if self.queued and self.open < self.limits.max:
+            self._hand_over(None)
+
+    def retire(self) -> None:
+        """The target is gone from the configuration: idle connections close now, busy ones when they end."""
+        self.generation = -1
+        for connection in list(self._idle):
+            connection.close()
+
+    def abort(self) -> None:
+        for connection in list(self._idle):
+            connection.close()
+
+
+async def _open(connection: UpstreamConnection, shared: Shared, target: Target) -> None:
+    """Runs in a task of its own; the deadline is the connection's, which cancels this task."""
+    try:
+        if target.unix_path:
+            await shared.loop.create_unix_connection(lambda: connection, target.unix_path)
+        else:
+            await shared.loop.create_connection(lambda: connection, target.address, target.port)
+    except OSError as error:
+        if connection.state is State.CONNECTING:
+            owner = connection.owner
+            connection.task = None  # this very task: it must not be cancelled by close()
+            connection.close()
+            if owner is not None:
+                reason, detail = _connect_reason(error)
+                owner.on_failure(reason, detail, Retry.ALWAYS)
+
+
+def _connect_reason(error: OSError) -> tuple[Reason, str]:
+    """Foreign exceptions are mapped where foreign code is called."""
+    if isinstance(error, TimeoutError):
+        return Reason.CONNECT_TIMEOUT, "the target did not answer the connection attempt"
+    return Reason.CONNECT_REFUSED, f"the target refused the connection ({error.strerror or type(error).__name__})"
