@@ -22,10 +22,9 @@ LISTENER_MODE = 0o666
 ADMIN_MODE = 0o600
 
 
-def bind_tcp(address: Address, port: int, what: str, shared: bool) -> socket.socket:
-    """Bound, not listening. `shared`: one of a SO_REUSEPORT set. `port` may differ from the address's own
-    when that is 0: the first of a set chooses, the others follow."""
-    family, sockaddr = _resolve(address.host, port, what)
+def bind_tcp(address: Address, what: str, shared: bool) -> socket.socket:
+    """Bound, not listening. `shared`: one of a SO_REUSEPORT set."""
+    family, sockaddr = _resolve(address, what)
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -19,7 +19,7 @@ from fastgw.supervisor.settings import Timing
 from fastgw.supervisor.sockets import SocketSet
 
 if TYPE_CHECKING:
-    from fastgw.gateway.document.model import DrainOptions
+    from fastgw.gateway.document.process import DrainOptions
 
 
 class Order(IntEnum):

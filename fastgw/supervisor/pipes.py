@@ -38,6 +38,8 @@ class LogPipes:
 
     def say(self, text: str) -> None:
         """A line for the operator, through the logger: a blocked terminal does not block the supervisor."""
+        if not self.writing:
+            return  # the logger has been told to end
         try:
             os.write(self.writing[self._own], f"!{text}\n".encode())
         except OSError:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from fastgw.account.series import SeriesMemory
 from fastgw.edge.dataplane import DataPlane
 from fastgw.gateway.compile import compile_snapshot
+from fastgw.gateway.document.model import Document, apply_parts
+from fastgw.ipc import difference
 from fastgw.ipc.context import ControlContext
 from fastgw.supervisor.roles import Roles
-from fastgw.worker.assembly import assemble
 from fastgw.worker.process import main as worker_main
 
 if TYPE_CHECKING:
-    from fastgw.gateway.document.model import Document
     from fastgw.gateway.snapshot import Snapshot
 
 
@@ -25,7 +25,7 @@ class DocumentBuild:
     def assemble(
         self, document: Document, payload: bytes, digest: str, whole: bool
     ) -> Generator[None, None, Document]:
-        return assemble(document, payload, digest, whole)
+        return apply_parts(None if whole else document, difference.decode(payload), digest)
 
     def compile(
         self, document: Document, version: int, previous: Snapshot | None
