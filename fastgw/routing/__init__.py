@@ -1,1 +1,1 @@
-"""From host, method, path and headers to a route."""
+"""Which route an exchange belongs to: hosts, paths, methods, header conditions. No policy and no I/O."""
