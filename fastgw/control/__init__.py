@@ -1,1 +1,1 @@
-"""The admin process: API, metrics, publisher of configurations, resolver of names. Never on the path of a request."""
+"""The admin process: API, metrics, publisher of configurations, resolver of names."""

@@ -1,0 +1,34 @@
+"""Errors of the admin API as application/problem+json (RFC 9457). No internals: those go to the log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import orjson
+from aiohttp import web
+
+
+def problem(
+    status: int,
+    reason: str,
+    detail: str,
+    *,
+    fields: Mapping[str, str] | None = None,
+    **more: object,
+) -> web.Response:
+    """`more` becomes members of the document, `errors` for instance."""
+    body = {
+        "type": f"urn:fastgw:reason:{reason}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "reason": reason,
+        **more,
+    }
+    return web.Response(
+        status=status,
+        body=orjson.dumps(body),
+        content_type="application/problem+json",
+        headers=fields,
+    )

@@ -1,0 +1,71 @@
+"""Whether the gateway is ready for traffic, from what the workers show in shared memory.
+
+Neither a respawn (some 100 ms without a worker) nor a reload (some ms with the old version) flaps it. Time is
+counted in observations, each of one second at most, so that a paused machine does not make everybody stale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fastgw.account.series import Slot, Word, WorkerState
+from fastgw.clock import Clock
+
+# Design section 11: a worker may be stale for this long.
+STALE_AFTER = 5.0
+# A worker is replaced within 200 ms; a gateway with a single one must not flap meanwhile.
+WITHOUT_WORKER = 1.0
+_LONGEST_STEP = 1.0
+
+
+@dataclass(slots=True)
+class _Seen:
+    heartbeat: int = -1
+    silent_for: float = 0.0
+    behind_for: float = 0.0
+
+
+class Readiness:
+    """`observe` regularly; `reason` at any time. `draining` is set once the gateway is going down."""
+
+    __slots__ = ("_clock", "_last", "_seen", "_slots", "_without_worker_for", "draining")
+
+    def __init__(self, slots: Sequence[Slot], clock: Clock) -> None:
+        self._slots = slots
+        self._clock = clock
+        self._seen = [_Seen() for _ in slots]
+        self._last = clock.now()
+        # No credit before the first worker has served.
+        self._without_worker_for = WITHOUT_WORKER
+        self.draining = False
+
+    def observe(self, version: int) -> None:
+        """`version` is the one that the workers should serve."""
+        now = self._clock.now()
+        step = min(now - self._last, _LONGEST_STEP)
+        self._last = now
+        serving = False
+        for slot, seen in zip(self._slots, self._seen, strict=True):
+            heartbeat = slot.get(Word.HEARTBEAT)
+            seen.silent_for = 0.0 if heartbeat != seen.heartbeat else seen.silent_for + step
+            seen.heartbeat = heartbeat
+            seen.behind_for = 0.0 if slot.get(Word.VERSION) == version else seen.behind_for + step
+            # One that was killed still says SERVING until its successor is born.
+            alive = seen.silent_for < WITHOUT_WORKER
+            serving = serving or (alive and slot.get(Word.STATE) == WorkerState.SERVING)
+        self._without_worker_for = 0.0 if serving else self._without_worker_for + step
+
+    def reason(self, version: int) -> str | None:
+        """Why the gateway is not ready; None: it is."""
+        self.observe(version)
+        if self.draining:
+            return "draining"
+        if self._without_worker_for >= WITHOUT_WORKER:
+            return "no worker is serving"
+        for index, seen in enumerate(self._seen):
+            if seen.silent_for > STALE_AFTER:
+                return f"worker {index} has been silent for {seen.silent_for:.0f} s"
+            if seen.behind_for > STALE_AFTER:
+                return f"worker {index} has not taken version {version} for {seen.behind_for:.0f} s"
+        return None
