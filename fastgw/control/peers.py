@@ -1,0 +1,188 @@
+"""The processes at the other end of control's channels: what each of them holds, and what it has yet to get.
+
+A peer that is behind is never waited for: its queue is bounded, and one that does not read is dropped; it
+comes back over a fresh channel and is brought up to date from its `hello`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from fastgw.control.operator_log import OperatorLog
+from fastgw.control.published import History
+from fastgw.ipc.channel import Channel, Received
+from fastgw.ipc.messages import Message
+from fastgw.ipc.watch import WatchedChannel
+
+SUPERVISOR = -1
+
+# Addresses go out in portions, so that thousands of names never fill the bounded queue of a channel.
+_PORTION = 64
+_PAUSE = 0.005
+
+NameKey = tuple[object, object, object]
+
+
+@dataclass(slots=True)
+class Peer:
+    index: int
+    pid: int
+    channel: WatchedChannel
+    greeted: bool = False
+    holds: str | None = None  # hash of what it will hold once it has taken all that was sent; None: unknown
+    version: int = 0  # what it said that it serves
+    rejected: int = 0  # the last version that it refused
+    owed: dict[NameKey, Message] = field(default_factory=dict)  # addresses that were not sent yet
+    paying: bool = False
+
+
+class Peers:
+    """`on_supervisor` gets what only the supervisor says; `on_orphaned` is called when it is gone."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        log: OperatorLog,
+        history: History,
+        addresses: Iterable[Message],
+        *,
+        on_supervisor: Callable[[Received], None],
+        on_orphaned: Callable[[], None],
+    ) -> None:
+        self._loop = loop
+        self._log = log
+        self._history = history
+        self._addresses = {_key(message): message for message in addresses}
+        self._on_supervisor = on_supervisor
+        self._on_orphaned = on_orphaned
+        self._peers: dict[int, Peer] = {}
+        self._heard = asyncio.Event()
+
+    @property
+    def workers(self) -> list[Peer]:
+        return [peer for peer in self._peers.values() if peer.index != SUPERVISOR]
+
+    def attach(self, index: int, pid: int, sock: socket.socket) -> None:
+        """A fresh channel; the one before it, if any, is void."""
+        self.detach(index)
+        channel = WatchedChannel(
+            self._loop,
+            Channel(sock),
+            lambda received: self._on_message(peer, received),
+            lambda: self._on_closed(peer),
+        )
+        peer = Peer(index, pid, channel)
+        self._peers[index] = peer
+
+    def detach(self, index: int, pid: int | None = None) -> None:
+        """`pid`: only if it is still this process."""
+        peer = self._peers.get(index)
+        if peer is not None and pid in (None, peer.pid):
+            peer.channel.close()
+            del self._peers[index]
+            self._heard.set()
+
+    def close(self) -> None:
+        for peer in self._peers.values():
+            peer.channel.close()
+        self._peers.clear()
+
+    def tell_supervisor(self, message: Message) -> None:
+        peer = self._peers.get(SUPERVISOR)
+        if peer is not None:
+            peer.channel.send(message)
+
+    def publish(self) -> None:
+        """The history has a new document: send everybody the difference to what it holds."""
+        for peer in list(self._peers.values()):
+            if peer.greeted:
+                self._send_document(peer)
+
+    def tell_addresses(self, message: Message) -> None:
+        self._addresses[_key(message)] = message
+        for peer in list(self._peers.values()):
+            if peer.greeted:
+                self._owe(peer, [message])
+
+    def forget_addresses(self, wanted: Callable[[Mapping[str, object]], bool]) -> None:
+        self._addresses = {key: message for key, message in self._addresses.items() if wanted(message)}
+
+    async def applied(self, version: int, patience: float) -> tuple[int, int]:
+        """Wait until every worker serves `version` or has refused it: how many serve it, of how many."""
+        deadline = self._loop.time() + patience
+        while True:
+            self._heard.clear()
+            done = sum(peer.version >= version for peer in self.workers)
+            open_ = [peer for peer in self.workers if peer.version < version and peer.rejected != version]
+            left = deadline - self._loop.time()
+            if not open_ or left <= 0:
+                return done, len(self.workers)
+            try:
+                async with asyncio.timeout(left):
+                    await self._heard.wait()
+            except TimeoutError:
+                pass  # counted once more above, and then given up
+
+    def _on_message(self, peer: Peer, received: Received) -> None:
+        message = received.message
+        if received.type == "hello":
+            # The second one on a channel says that a difference did not fit: then nothing is assumed.
+            peer.holds = None if peer.greeted else str(message["hash"])
+            peer.greeted = True
+            peer.version = int(message["version"])
+            self._send_document(peer)
+            self._owe(peer, self._addresses.values())
+        elif received.type == "applied":
+            peer.version = int(message["version"])
+            # What it did not know before, it could not take addresses for.
+            self._owe(peer, self._addresses.values())
+        elif received.type == "rejected":
+            peer.rejected = int(message["version"])
+            peer.holds = None
+            who = "the supervisor" if peer.index == SUPERVISOR else f"worker {peer.index}"
+            self._log.say(f"control: {who} refused version {peer.rejected}: {message['error']}")
+        elif peer.index == SUPERVISOR:
+            self._on_supervisor(received)
+            return
+        self._heard.set()
+        if received.fd is not None:
+            os.close(received.fd)
+
+    def _on_closed(self, peer: Peer) -> None:
+        if self._peers.get(peer.index) is peer:
+            del self._peers[peer.index]
+            self._heard.set()
+        if peer.index == SUPERVISOR:
+            self._on_orphaned()
+
+    def _send_document(self, peer: Peer) -> None:
+        current = self._history.current
+        if peer.holds == current.hash and peer.version == current.version:
+            return
+        message, payload = self._history.message(peer.holds)
+        if peer.channel.send(message, payload=payload):
+            peer.holds = current.hash
+
+    def _owe(self, peer: Peer, messages: Iterable[Message]) -> None:
+        for message in messages:
+            peer.owed[_key(message)] = message
+        if not peer.paying:
+            peer.paying = True
+            self._pay(peer)
+
+    def _pay(self, peer: Peer) -> None:
+        for _ in range(min(_PORTION, len(peer.owed))):
+            message = peer.owed.pop(next(iter(peer.owed)))
+            if not peer.channel.send(message):
+                peer.owed.clear()
+        peer.paying = bool(peer.owed)
+        if peer.paying:
+            self._loop.call_later(_PAUSE, self._pay, peer)
+
+
+def _key(message: Mapping[str, object]) -> NameKey:
+    return message["upstream"], message["host"], message["port"]

@@ -1,0 +1,175 @@
+"""Composition root of the control process: builds everything from what it is born with, serves, and ends when
+the supervisor does.
+
+Imported after the fork only: aiohttp costs 0.43 s and 20 MB, and no worker needs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import socket
+from collections.abc import Coroutine
+from typing import Any
+
+import uvloop
+from aiohttp import web
+
+from fastgw.account.series import SeriesMemory
+from fastgw.clock import Clock, SystemClock
+from fastgw.control.admission import Admission
+from fastgw.control.api import AdminApi
+from fastgw.control.exposition import Exposition
+from fastgw.control.operator_log import OperatorLog
+from fastgw.control.peers import SUPERVISOR, Peers
+from fastgw.control.published import History, Published
+from fastgw.control.publisher import Publisher
+from fastgw.control.readiness import Readiness
+from fastgw.control.resolver import Resolve, Resolver, system_resolver
+from fastgw.control.status import Status
+from fastgw.gateway.document.load import load_parts
+from fastgw.gateway.document.model import Document
+from fastgw.ipc import messages
+from fastgw.ipc.channel import Received
+from fastgw.ipc.context import ControlContext
+from fastgw.versions.store import FileStore
+
+# How often readiness looks at the workers; it counts whole seconds.
+_TICK = 0.5
+# Answers in flight when the supervisor goes away.
+_LAST_ANSWERS = 0.5
+
+
+def main(context: ControlContext[SeriesMemory]) -> int:
+    """Runs until the supervisor closes its channel or dies. The exit code."""
+    gc.enable()  # the supervisor may have it off around the fork
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
+    # No shutdown of the executor: a look-up that hangs must not keep this process alive.
+    loop.run_until_complete(Control(context, loop, SystemClock(), system_resolver).run())
+    return 0
+
+
+class Control:
+    """Everything that control consists of, wired. `resolve` turns a name into addresses."""
+
+    def __init__(
+        self,
+        context: ControlContext[SeriesMemory],
+        loop: asyncio.AbstractEventLoop,
+        clock: Clock,
+        resolve: Resolve,
+    ) -> None:
+        self._context = context
+        self._log = OperatorLog(context.log_fd)
+        self._over = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        document = load_parts(context.parts)
+        self._history = History(Published(context.version, document, context.parts))
+        slots = [context.series.slot(index) for index in range(context.workers)]
+        self._readiness = Readiness(slots, clock)
+        self._loop = loop
+        self._loop.set_exception_handler(self._on_loop_error)
+        self._peers = Peers(
+            self._loop,
+            self._log,
+            self._history,
+            (dict(message) for message in context.addresses),
+            on_supervisor=self._on_supervisor,
+            on_orphaned=self._over.set,
+        )
+        self._resolver = Resolver(resolve, self._peers.tell_addresses, self._log, context.addresses)
+        store = FileStore(document.base.store.directory)
+        publisher = Publisher(
+            context.config_path,
+            context.environ,
+            store,
+            history=self._history,
+            peers=self._peers,
+            clock=clock,
+            log=self._log,
+            on_published=self._follow_names,
+        )
+        self._publisher = publisher
+        status = Status(
+            context.series,
+            context.workers,
+            self._history,
+            publisher,
+            clock,
+            context.supervisor_pid,
+            context.started_at,
+            clock.now(),
+            context.restarts,
+        )
+        self._api = AdminApi(
+            Admission(context.admin, (document.base.admin.address.host,)),
+            self._history,
+            store,
+            publisher,
+            self._peers,
+            self._readiness,
+            Exposition(context.series, context.workers),
+            status,
+            self._log,
+            asyncio.Lock(),
+        )
+
+    async def run(self) -> None:
+        self._peers.attach(SUPERVISOR, self._context.supervisor_pid, self._context.supervisor)
+        self._resolver.follow(self._history.current.document)
+        runner = web.AppRunner(self._api.application(), access_log=None, shutdown_timeout=_LAST_ANSWERS)
+        await runner.setup()
+        site = web.SockSite(runner, self._context.admin)
+        await site.start()
+        self._start(self._watch_workers())
+        self._peers.tell_supervisor(messages.ready())
+        await self._over.wait()
+        # The port first: a new instance may start at once.
+        await site.stop()
+        await runner.cleanup()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._resolver.close()
+        self._peers.close()
+
+    def _on_supervisor(self, received: Received) -> None:
+        message = received.message
+        if received.type == "worker" and received.fd is not None:
+            self._peers.attach(int(message["index"]), int(message["pid"]), socket.socket(fileno=received.fd))
+            return
+        if received.type == "worker_gone":
+            self._peers.detach(int(message["index"]), int(message["pid"]))
+        elif received.type == "reload":
+            self._start(self._reload())
+        elif received.type == "draining":
+            self._readiness.draining = True
+        if received.fd is not None:
+            os.close(received.fd)
+
+    def _follow_names(self, document: Document) -> None:
+        self._resolver.follow(document)
+        self._peers.forget_addresses(self._resolver.wants)
+
+    async def _reload(self) -> None:
+        outcome = await self._publisher.reload("signal")
+        error = "\n".join(str(problem) for problem in outcome.problems) or "refused"
+        # Bounded by the size of a packet; the log and the status have everything.
+        self._peers.tell_supervisor(messages.reloaded(outcome.version, None if outcome.ok else error[:8192]))
+
+    async def _watch_workers(self) -> None:
+        while True:
+            self._readiness.observe(self._history.current.version)
+            await asyncio.sleep(_TICK)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        # The loop itself keeps only weak references to tasks.
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _on_loop_error(self, loop: asyncio.AbstractEventLoop, details: dict[str, Any]) -> None:
+        error = details.get("exception")
+        self._log.say(f"control: {details.get('message')}: {type(error).__name__}: {error}")
