@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import time
+from itertools import pairwise
 
 from tests.supervisor.conftest import free_port, state, wait_gone, wait_until
 
@@ -101,7 +102,7 @@ def test_a_crash_loop_backs_off(rig, tmp_path, monkeypatch):
     os.kill(gateway.pids()[0], signal.SIGKILL)
     wait_until(lambda: len(marker.read_text().splitlines()) >= 8, 10)
     births = [float(line) for line in marker.read_text().splitlines()]
-    gaps = [later - earlier for earlier, later in zip(births[2:], births[3:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(births[2:])]
     # Born, dead, born at once, and again; then 100, 200, 400 ms.
     assert gaps[2] > 0.09
     assert gaps[3] > 0.19

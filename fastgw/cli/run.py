@@ -1,0 +1,90 @@
+"""`fastgw run`: the gateway itself."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from fastgw.supervisor.settings import Settings
+
+
+@click.command("run", short_help="Run the gateway in the foreground.")
+@click.option(
+    "-c",
+    "--config",
+    "path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("gateway.yaml"),
+    show_default=True,
+    help="The configuration file.",
+)
+def command(path: Path) -> None:
+    """Run the gateway in the foreground.
+
+    The file is checked and published as a new version if its content differs from the last published file;
+    otherwise the newest version of the store is served (it may have been published through the admin API).
+
+    \b
+    Signals:
+      TERM   drain: not ready, accept for drain.delay, then finish within drain.timeout
+      QUIT   the same without the delay
+      INT    (Ctrl-C) stop at once
+      HUP    read the file again, as `fastgw reload` does
+      USR1   open the log file again, after it was renamed
+
+    \b
+    Exit codes:
+      0  ended as it was told to
+      1  the configuration is wrong: all problems are listed, each with its place
+      3  an address is in use by another process
+      4  the configuration is valid, but no worker could be started with it
+      5  a defect of fastgw
+
+    \b
+    Examples:
+      fastgw run -c gateway.yaml
+      fastgw check -c gateway.yaml && fastgw run -c gateway.yaml
+    """
+    sys.exit(run_file(path))
+
+
+def run_file(path: Path) -> int:
+    """Load, publish, run; returns the exit code."""
+    # The imports of a whole gateway take 0.3 s, which no other verb should pay.
+    from fastgw.config.errors import ConfigError  # noqa: PLC0415
+    from fastgw.supervisor.exits import Exit  # noqa: PLC0415
+    from fastgw.supervisor.real import roles  # noqa: PLC0415
+    from fastgw.supervisor.start import run  # noqa: PLC0415
+
+    try:
+        settings = settings_of(path)
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        return int(Exit.CONFIG)
+    return int(run(settings, roles()))
+
+
+def settings_of(path: Path) -> Settings:
+    """The document to serve: that of the file, or a newer one of the store. Raises ConfigError."""
+    from fastgw.gateway.document.load import load_file  # noqa: PLC0415
+    from fastgw.gateway.document.publish import current  # noqa: PLC0415
+    from fastgw.supervisor.cores import usable_cores  # noqa: PLC0415
+    from fastgw.supervisor.settings import Settings  # noqa: PLC0415
+    from fastgw.versions.store import FileStore  # noqa: PLC0415
+
+    environ = dict(os.environ)
+    written = load_file(path, environ)
+    store = FileStore(Path(written.base.store.directory))
+    version, document = current(store, written, "start")
+    return Settings(
+        config_path=path.absolute(),
+        document=document,
+        version=version.number,
+        workers=document.base.workers or usable_cores(),
+        environ=environ,
+    )
