@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from itertools import combinations
 from typing import NamedTuple, Protocol, TypeVar
 
+from fastgw.routing.errors import PatternError
 from fastgw.routing.hosts import HostPattern
 from fastgw.routing.paths import PathPattern
 from fastgw.routing.rule import Match, Rule, parse_rule
@@ -53,13 +54,17 @@ _Values = tuple[bytes, ...]
 
 
 def find_ties(routes: Iterable[Routed]) -> list[tuple[str, str]]:
-    """Names of the pairs that nothing orders and that some request matches both, the earlier in the file first.
+    """Names of the pairs that nothing orders and where some request matches both, the earlier in the file first.
+    A route whose `match` is wrong by itself is left out: that is an error of its own.
 
     Of many equal routes each is paired with the first only. Linear in the number of routes, but for different sets of
     header names on one path, which are compared with each other."""
     buckets: dict[_Bucket, dict[_Names, dict[_Values, list[_Entry]]]] = {}
     for index, route in enumerate(routes):
-        rule = parse_rule(route.match)
+        try:
+            rule = parse_rule(route.match)
+        except PatternError:
+            continue
         entry = _Entry(index, route.name, rule.methods)
         names = tuple(name for name, _ in rule.headers)
         values = tuple(value for _, value in rule.headers)
