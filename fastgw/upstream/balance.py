@@ -106,6 +106,8 @@ class BetterOfTwo:
             return candidates[0]
         if count == 2:
             one, other = candidates
+            if self._random() * (one.weight + other.weight) >= one.weight:
+                one, other = other, one
         else:
             total = sum([candidate.weight for candidate in candidates])
             one = self._drawn(candidates, total, None)
@@ -125,15 +127,13 @@ class BetterOfTwo:
         return last
 
     def _better(self, one: C, other: C) -> C:
+        # Where they are equal it is the one drawn first: so the shares of equals are exactly their weights.
         mine = (one.in_flight + one.weight) * other.weight
         its = (other.in_flight + other.weight) * one.weight
         # Until both are measured only the load counts: an unknown latency of 0.0 would draw every request.
         if one.ewma > 0.0 and other.ewma > 0.0:
-            if mine * one.ewma != its * other.ewma:
-                return one if mine * one.ewma < its * other.ewma else other
-        elif mine != its:
-            return one if mine < its else other
-        return one if self._random() * (one.weight + other.weight) < one.weight else other
+            return one if mine * one.ewma <= its * other.ewma else other
+        return one if mine <= its else other
 
 
 def make_balancer(kind: str, random: Callable[[], float]) -> Balancer[Any]:
