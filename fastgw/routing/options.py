@@ -20,7 +20,7 @@ from fastgw.config.options import Options, wrong
 
 LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,62})"
 HOST = re.compile(rf"(?:\*\.)?{LABEL}(?:\.{LABEL})*|\[[0-9a-f:.]+\]")
-PATH_CHARACTERS = re.compile(r"(?:[!$&'()+,;=:@/A-Za-z0-9._~-]|%[0-9A-Fa-f]{2})*")
+PATH_CHARACTERS = re.compile(r"""(?:[!-"$&-)+->@-\[\]-z|~]|%[0-9A-Fa-f]{2})*""")
 PARAMETER = re.compile(r"\{[A-Za-z_][A-Za-z0-9_]{0,63}\}")
 
 

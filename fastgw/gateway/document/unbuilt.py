@@ -1,0 +1,106 @@
+"""Keys whose feature this version does not have: an error instead of a promise that is not kept.
+
+Building a feature means deleting its line here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from fastgw.config.findings import Finding
+from fastgw.config.paths import Path
+
+IsOff = Callable[[Any], bool]
+
+
+def _empty(value: Any) -> bool:
+    return value is None or (isinstance(value, list | dict) and not value)
+
+
+def _false(value: Any) -> bool:
+    return value is None or value is False or value == "false"
+
+
+def _zero(value: Any) -> bool:
+    return value is None or value in ("0ms", "0s", "0m", "0h")
+
+
+def _not_redis(value: Any) -> bool:
+    return bool(value != "redis")
+
+
+def _not_hash(value: Any) -> bool:
+    return bool(value != "hash")
+
+
+def _one_attempt(value: Any) -> bool:
+    return value is None or (isinstance(value, dict) and value.get("attempts") in (1, "1"))
+
+
+def _plain_http(value: Any) -> bool:
+    url = value.get("url") if isinstance(value, dict) else value
+    return not isinstance(url, str) or not url.startswith("https:")
+
+
+ANY: Final = "*"
+
+# Where, and whether the value there switches the feature off. `*` is every entry.
+UNBUILT: Final[tuple[tuple[tuple[str, ...], IsOff], ...]] = (
+    (("listeners", ANY, "tls"), _empty),
+    (("listeners", ANY, "proxy_protocol"), _false),
+    (("redis",), _empty),
+    (("store",), _not_redis),
+    (("limits",), _empty),
+    (("limits_defaults",), _empty),
+    (("issuers",), _empty),
+    (("api_keys",), _empty),
+    (("consumers",), _empty),
+    (("cache",), _empty),
+    (("tests",), _empty),
+    (("upstreams", ANY, "targets", ANY), _plain_http),
+    (("upstreams", ANY, "balance"), _not_hash),
+    (("upstreams", ANY, "hash_on"), _empty),
+    (("upstreams", ANY, "retries"), _one_attempt),
+    (("upstreams", ANY, "breaker"), _empty),
+    (("upstreams", ANY, "health"), _empty),
+    (("upstreams", ANY, "slow_start"), _zero),
+    (("upstreams", ANY, "tls"), _empty),
+    (("routes", ANY, "split"), _empty),
+    (("routes", ANY, "sticky"), _empty),
+    (("routes", ANY, "ip_access"), _empty),
+    (("routes", ANY, "cors"), _empty),
+    (("routes", ANY, "auth"), _empty),
+    (("routes", ANY, "limits"), _empty),
+    (("routes", ANY, "cache"), _empty),
+)
+
+
+def unbuilt(plain: dict[str, Any]) -> Iterator[Finding]:
+    for pattern, is_off in UNBUILT:
+        for path, value in _matches(plain, pattern, ()):
+            if not is_off(value):
+                yield Finding(path, f"{_what(pattern, value)} is not supported by this version; remove it")
+
+
+def _what(pattern: tuple[str, ...], value: Any) -> str:
+    key = pattern[-1]
+    if key == ANY:
+        return "https://"
+    return f"{key}: {value}" if isinstance(value, str | bool) and key != "hash_on" else key
+
+
+def _matches(value: Any, pattern: tuple[str, ...], path: Path) -> Iterator[tuple[Path, Any]]:
+    if not pattern:
+        yield path, value
+        return
+    first, rest = pattern[0], pattern[1:]
+    if first != ANY:
+        if isinstance(value, dict) and first in value:
+            yield from _matches(value[first], rest, (*path, first))
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _matches(item, rest, (*path, key))
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _matches(item, rest, (*path, number))
