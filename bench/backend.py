@@ -26,23 +26,25 @@ class Fault:
     wrong: int = 0
 
 
-def _answers(fault: Fault) -> tuple[str, str]:
-    """(http-level, location-level) text for an upstream that lies."""
+def _trap(fault: Fault) -> tuple[str, str]:
+    """(http-level, location-level) text of an upstream that fails or lies now and then; nothing without a fault."""
     if not fault.failing and not fault.wrong:
-        return "", f"return 200 '{_BODY}\\n';"
-    split = (
-        f'  split_clients "$request_id" $fate {{ {fault.failing}% failing; {fault.wrong}% wrong; * fine; }}\n'
+        return "", ""
+    fates = f"{fault.failing}% failing; {fault.wrong}% wrong; * fine;"
+    split = f'  split_clients "$request_id" $fate {{ {fates} }}\n'
+    return split, (
+        'if ($fate = failing) { return 503; } if ($fate = wrong) { return 200 \'{"path":"/elsewhere"}\\n\'; } '
     )
-    inside = (
-        "if ($fate = failing) { return 503; } "
-        'if ($fate = wrong) { return 200 \'{"path":"/elsewhere"}\\n\'; } '
-        f"return 200 '{_BODY}\\n';"
-    )
-    return split, inside
+
+
+def answer_to(target: str) -> str:
+    """What a client must get for a target outside the files."""
+    return _BODY.replace("$uri", target.partition("?")[0]) + "\n"
 
 
 def render(folder: Path, port: int, fault: Fault | None = None) -> str:
-    split, answer = _answers(fault or Fault())
+    split, trap = _trap(fault or Fault())
+    answer = f"{trap}return 200 '{_BODY}\\n';"
     return (
         preamble(folder, 1)
         + "http {\n  access_log off;\n  sendfile on;\n"
@@ -53,7 +55,7 @@ def render(folder: Path, port: int, fault: Fault | None = None) -> str:
         + "  server {\n"
         + f"    listen 127.0.0.1:{port} backlog=4096;\n"
         + "    add_header Cache-Control no-store;\n"
-        + f"    location {FILES_PREFIX} {{ root {folder}; default_type application/octet-stream; }}\n"
+        + f"    location {FILES_PREFIX} {{ {trap}root {folder}; default_type application/octet-stream; }}\n"
         + f"    location {traffic.HOSTILE_PREFIX}/ {{\n"
         + "      add_header Cache-Control no-store; add_header X-Trace $request_id;\n"
         + f"      {answer}\n    }}\n"

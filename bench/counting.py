@@ -1,7 +1,7 @@
 """`python -m bench.counting run -c FILE`: fastgw, with every task, future, timer and log call counted.
 
 Each process of the gateway counts into a file of its own under $BENCH_COUNTS (PID.json), written every half
-second, so that nothing in the gateway has to help. With $BENCH_FRAMES every Python call is counted by name too.
+second, so that nothing in the gateway has to help. With $BENCH_FRAMES every Python call is counted by name.
 Counting is slow and only for bench.profile: it says what happens, not how fast.
 """
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from bench import cpu
 from bench.errors import BenchError
 
+NICE = -10  # where we are root
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -37,6 +38,15 @@ class Process:
         return "\n".join(self.output.read_text(errors="replace").splitlines()[-15:])
 
 
+def pinned(argv: Sequence[str], cores: Sequence[int], nice: int = NICE) -> list[str]:
+    """The command line, bound to cores, and to us: the kernel sends TERM when the bench dies, even by -9."""
+    prefix = ["setpriv", "--pdeathsig", "TERM", "taskset", "-c", ",".join(map(str, cores))]
+    if os.geteuid() == 0:
+        # All sides, load and upstream alike, before whatever else the machine happens to do.
+        prefix = ["nice", "-n", str(nice), *prefix]
+    return [*prefix, *argv]
+
+
 def spawn(
     name: str,
     argv: Sequence[str],
@@ -44,15 +54,9 @@ def spawn(
     output: Path,
     environ: Mapping[str, str] | None = None,
 ) -> Process:
-    pinned = [
-        # The kernel sends TERM when the bench dies, even by -9: load must never be left running.
-        *("setpriv", "--pdeathsig", "TERM"),
-        *("taskset", "-c", ",".join(map(str, cores))),
-        *argv,
-    ]
     with output.open("ab") as sink:
         popen = subprocess.Popen(
-            pinned,
+            pinned(argv, cores),
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=sink,
@@ -95,9 +99,10 @@ def _started(pid: int) -> int:
 
 def run(argv: Sequence[str], cores: Sequence[int], timeout: float) -> str:
     """Run a load driver to its end; its standard output."""
-    pinned = ["setpriv", "--pdeathsig", "TERM", "taskset", "-c", ",".join(map(str, cores)), *argv]
     try:
-        done = subprocess.run(pinned, capture_output=True, text=True, timeout=timeout, cwd=ROOT, check=False)
+        done = subprocess.run(
+            pinned(argv, cores), capture_output=True, text=True, timeout=timeout, cwd=ROOT, check=False
+        )
     except subprocess.TimeoutExpired as error:
         raise BenchError(f"{argv[0]} did not end within {timeout:.0f} s") from error
     if done.returncode:

@@ -1,6 +1,6 @@
 """An upstream that reads a request body to its end, then says how much it got (and its SHA-256 if asked).
 
-`python -m bench.sink PORT`. Threads and blocking reads: nginx's `return` would answer before it has read it all.
+`python -m bench.sink PORT`. Threads and blocking reads: nginx's `return` would answer before it has read all.
 """
 
 from __future__ import annotations

@@ -64,9 +64,7 @@ def _run(setting: Setting, workers: int) -> CaseResult:
             )
         world.check_alive()
     rows = rows_of(rounds, "p99 ms", {label: BASE for label in ports if label != DIRECT})
-    title = (
-        f"latency at {rate:,.0f}/s (half of what saturates the slower of nginx and us), {workers} worker(s)"
-    )
+    title = f"latency at {rate:,.0f}/s (half of what saturates nginx and us), {workers} worker(s)"
     result = CaseResult(case, title, "p99, to nginx", rows)
     result.notes += [f"{label} is left out: {saturation[label]:,.0f}/s saturate it" for label in slow]
     _judge(result)

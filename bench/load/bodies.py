@@ -1,7 +1,8 @@
 """Large bodies down and up over a few connections: every byte counted, every length checked.
 
-Run as `python -m bench.load.bodies JSON` in a process of its own, so that it can be pinned; prints one line of
-JSON. Blocking sockets in threads: copying from and to the kernel lets go of the interpreter, 2 GB/s is enough.
+Run as `python -m bench.load.bodies JSON` in a process of its own, so that it can be pinned; prints one line
+of JSON. Blocking sockets in threads: copying from and to the kernel lets go of the interpreter, 2 GB/s is
+enough.
 """
 
 from __future__ import annotations

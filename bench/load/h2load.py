@@ -62,7 +62,7 @@ def parse_log(text: str) -> list[tuple[int, int]]:
 
 
 def judge(rows: Sequence[tuple[int, int]], wanted_rate: float, skip: float, seconds: float) -> Result:
-    """Percentiles of what began within `seconds` after the first `skip`: all drivers run then, none has ended."""
+    """Percentiles of what began within `seconds` after the first `skip`: when all drivers run."""
     if not rows:
         raise VoidError("h2load finished no request")
     begin = rows[0][0] + int(skip * 1e6)

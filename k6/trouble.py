@@ -1,0 +1,136 @@
+"""What happens to a side while k6 loads it: reloads, killed workers, and (for --break) a stalled gateway.
+
+Every event is confirmed by the side itself before the next: an event that did not happen would look like a success.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench import cpu
+from bench.errors import BenchError
+from bench.setting import OURS
+from bench.world import Instance
+
+CONFIRM_SECONDS = 5.0
+POLL_SECONDS = 0.005
+STALL_SECONDS = 1.5
+
+
+def status(instance: Instance) -> dict[str, Any]:
+    """GET /api/status of the gateway's admin address."""
+    url = f"http://127.0.0.1:{instance.plan.admin_port}/api/status"
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            found: dict[str, Any] = json.load(answer)
+            return found
+    except (OSError, ValueError) as error:
+        raise BenchError(f"{instance.label}: {url}: {error}") from error
+
+
+def workers(instance: Instance) -> set[int]:
+    """Pids of the processes that serve."""
+    if instance.wanted.kind == OURS:
+        return {int(worker["pid"]) for worker in status(instance)["workers"] if worker["pid"]}
+    found = set()
+    for pid in cpu.process_tree(instance.process.pid)[1:]:
+        with contextlib.suppress(OSError):
+            if b"worker process" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.add(pid)
+    return found
+
+
+def wait_for(what: str, done: Callable[[], bool]) -> float:
+    """Seconds until `done`."""
+    begin = time.monotonic()
+    while not done():
+        if time.monotonic() - begin > CONFIRM_SECONDS:
+            raise BenchError(f"{what}: not within {CONFIRM_SECONDS:.0f} s")
+        time.sleep(POLL_SECONDS)
+    return time.monotonic() - begin
+
+
+def changed_config(kind: str, original: str, number: int) -> str:
+    """The configuration with one more route, another one each time."""
+    if kind == OURS:
+        return original + f"  - {{name: extra, match: {{path: /extra-{number}/*}}, upstream: backend}}\n"
+    end = original.rindex("  }\n}")
+    return original[:end] + f"    location /extra-{number}/ {{ return 204; }}\n" + original[end:]
+
+
+def _reload_once(instance: Instance, original: str, number: int) -> float:
+    instance.command.config.write_text(changed_config(instance.wanted.kind, original, number))
+    if instance.wanted.kind == OURS:
+        before = status(instance)["version"]
+        os.kill(instance.process.pid, signal.SIGHUP)
+
+        def served() -> bool:
+            found = status(instance)
+            return found["version"] > before and all(
+                worker["version"] == found["version"] for worker in found["workers"]
+            )
+
+        return wait_for("reload of fastgw", served)
+    old = workers(instance)
+    os.kill(instance.process.pid, signal.SIGHUP)
+    return wait_for("reload of nginx", lambda: len(workers(instance) - old) == instance.wanted.workers)
+
+
+def reloads(instance: Instance, count: int, seconds: float) -> list[float]:
+    """Seconds until each was served, evenly over the time."""
+    original = instance.command.config.read_text()
+    begin = time.monotonic()
+    took = []
+    try:
+        for number in range(count):
+            time.sleep(max(0.0, begin + seconds * number / count - time.monotonic()))
+            took.append(_reload_once(instance, original, number + 1))
+    finally:
+        instance.command.config.write_text(original)
+    return took
+
+
+def kills(instance: Instance, count: int, seconds: float) -> list[float]:
+    """Seconds until each killed worker had its successor."""
+    begin = time.monotonic()
+    took = []
+    for number in range(count):
+        time.sleep(max(0.0, begin + seconds * number / count - time.monotonic()))
+        before = workers(instance)
+        victim = min(before)
+        os.kill(victim, signal.SIGKILL)
+        took.append(wait_for("successor of a killed worker", _replaced(instance, before)))
+    return took
+
+
+def _replaced(instance: Instance, before: set[int]) -> Callable[[], bool]:
+    def done() -> bool:
+        now = workers(instance)
+        return len(now - before) == 1 and len(now) == len(before)
+
+    return done
+
+
+def stall(instance: Instance) -> None:
+    """Stop all processes of the gateway for a while.
+
+    What waits meanwhile must break the latency thresholds.
+    """
+    pids = instance.pids()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        time.sleep(STALL_SECONDS)
+    finally:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
