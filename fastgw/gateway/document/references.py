@@ -14,6 +14,8 @@ from fastgw.config.paths import Path
 from fastgw.errors import HttpError
 from fastgw.gateway.document.options import RouteOptions
 from fastgw.http1.target import normalise_path
+from fastgw.routing.errors import PatternError
+from fastgw.routing.rule import parse_rule
 from fastgw.routing.table import find_ties
 
 MARK: Final = "\0line\0"  # cannot stand in a file
@@ -101,6 +103,10 @@ def _tie(one: str, other: str, places: Mapping[str, int]) -> Clash:
 
 
 def _paths(route: RouteOptions, path: Path) -> Iterator[Finding]:
+    try:
+        parse_rule(route.match)
+    except PatternError as error:
+        yield Finding((*path, "match"), str(error))
     pattern = route.match.path
     literal = pattern.removesuffix("/*")
     try:

@@ -1,0 +1,1 @@
+"""The store of accepted documents. Never on the path of a request."""
