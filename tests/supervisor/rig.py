@@ -164,11 +164,11 @@ class Line(asyncio.Protocol):
                 ready = "draining" if plane.draining else "ready"
                 answer = f"{plane.index} {os.getpid()} {plane.snapshot.version} {ready}"
             elif word == "log":
-                os.write(plane.log_fd, f'{{"text": "{rest}"}}\n'.encode())
-                answer = "logged"
-            elif word == "torn":
-                os.write(plane.log_fd, b'{"torn')
-                answer = "torn"
+                try:
+                    os.write(plane.log_fd, f'{{"text": "{rest}"}}\n'.encode())
+                    answer = "logged"
+                except BlockingIOError:
+                    answer = "dropped"
             elif word == "fds":
                 answer = " ".join(sorted(os.readlink(f"/proc/self/fd/{fd}") for fd in open_fds()))
             elif word == "spin":
