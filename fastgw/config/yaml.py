@@ -88,7 +88,7 @@ class _Stop(Exception):
 class _Builder:
     """Takes events, makes values. One pass, no recursion."""
 
-    __slots__ = ("_depth", "_environ", "_path", "_parser", "_source")
+    __slots__ = ("_depth", "_environ", "_parser", "_path", "_source")
 
     def __init__(self, source: Source, parser: Any, environ: Mapping[str, str]) -> None:
         self._source = source

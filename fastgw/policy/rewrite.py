@@ -13,6 +13,7 @@ from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
 from fastgw.config.errors import shown
 from fastgw.config.fields import FieldValue, List, field_name
 from fastgw.config.options import Options, wrong
+from fastgw.errors import HttpError
 from fastgw.http1.target import normalise_path
 
 PREFIX = re.compile(r"(?:/(?:[!$&'()*+,;=:@A-Za-z0-9._~-]|%[0-9A-Fa-f]{2})+)+")
@@ -28,6 +29,10 @@ UNTOUCHABLE = frozenset(
 def _prefix(value: object) -> str:
     if type(value) is not str or not PREFIX.fullmatch(value) or re.search(r"/\.\.?(?:/|\Z)", value):
         raise wrong(f"{shown(value)} is no prefix; write a path without a last slash, as in /v2")
+    try:
+        normalise_path(value.encode("ascii"))
+    except HttpError as error:
+        raise wrong(f"{shown(value)} is no prefix ({error.detail}); write for example /v2") from None
     return value
 
 

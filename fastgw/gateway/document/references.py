@@ -11,7 +11,6 @@ from typing import Any, Final
 from fastgw.config.errors import shown, suggestion
 from fastgw.config.findings import Finding
 from fastgw.config.paths import Path
-from fastgw.errors import HttpError
 from fastgw.gateway.document.options import RouteOptions
 from fastgw.http1.target import normalise_path
 from fastgw.routing.errors import PatternError
@@ -107,24 +106,18 @@ def _paths(route: RouteOptions, path: Path) -> Iterator[Finding]:
         parse_rule(route.match)
     except PatternError as error:
         yield Finding((*path, "match"), str(error))
-    pattern = route.match.path
-    literal = pattern.removesuffix("/*")
-    try:
-        normal = normalise_path(literal.encode()).decode() if literal else ""
-    except HttpError as error:
-        yield Finding(
-            (*path, "match", "path"), f"no request can have this path ({error.detail}); write another"
-        )
         return
-    if normal != literal:
-        whole = normal + pattern[len(literal) :]
-        yield Finding(
-            (*path, "match", "path"), f"paths are matched in their normal form; write {shown(whole)}"
-        )
     strip = route.rewrite.path.strip_prefix if route.rewrite and route.rewrite.path else None
-    if strip is not None and literal != strip and not literal.startswith(strip + "/"):
+    if strip is not None and not _begins_with(route.match.path, strip):
         yield Finding(
             (*path, "rewrite", "path", "strip_prefix"),
-            f"not every path that {shown(pattern)} takes begins with {shown(strip)}; "
+            f"not every path that {shown(route.match.path)} takes begins with {shown(strip)}; "
             "write the beginning of match.path",
         )
+
+
+def _begins_with(pattern: str, prefix: str) -> bool:
+    """Whether every path that the pattern takes begins with the prefix's whole segments, in any spelling."""
+    literal = normalise_path((pattern.removesuffix("/*") or "/").encode())
+    start = normalise_path(prefix.encode())
+    return literal == start or literal.startswith(start + b"/")
