@@ -42,9 +42,7 @@ def shown(value: object) -> str:
     elif value is None:
         text = "nothing"
     elif isinstance(value, str):
-        text = (
-            '"' + "".join(c if c.isprintable() else "\\x%02x" % ord(c) for c in value[: MAX_SHOWN + 1]) + '"'
-        )
+        text = '"' + "".join(_visible(character) for character in value[: MAX_SHOWN + 1]) + '"'
     elif isinstance(value, dict):
         text = "a mapping"
     elif isinstance(value, list):
@@ -52,6 +50,10 @@ def shown(value: object) -> str:
     else:
         text = str(value)
     return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "..."
+
+
+def _visible(character: str) -> str:
+    return character if character.isprintable() else f"\\x{ord(character):02x}"
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

@@ -47,7 +47,7 @@ def explain(error: yaml.YAMLError, data: bytes) -> tuple[int, str]:
             return row + 1, 'a ${VAR} inside {} or [] must be quoted; write "${VAR}"'
         return (
             row + 1,
-            f"a comma or the end of the {bracket} is missing here{where}; add it, or quote the value that holds {{}} or []",
+            f"a comma or the end of the {bracket} is missing here{where}; add it, or quote what holds {{}} or []",
         )
     return row + 1, WORDS.get(
         problem, f"this is not YAML: {problem}; check the quotation marks and the indentation"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import PlainValidator, WithJsonSchema
+from pydantic import Field, PlainValidator, WithJsonSchema
 
 from fastgw.config.errors import shown
 from fastgw.config.fields import List, Method, Name, RateField, integer, one_of
@@ -32,7 +32,7 @@ class LimitOptions(Options):
     key: Annotated[str, PlainValidator(_key), WithJsonSchema({"type": "string"})]
     rate: RateField
     burst: Annotated[int, *integer(1, 1_000_000_000)]
-    tiers: dict[str, RateField] = {}
+    tiers: dict[str, RateField] = Field({}, description="a consumer's tier and its rate")
     methods: List[Method] = ()
     lease: Annotated[str, *one_of("auto", "off")] = "auto"
     on_error: OnError | None = None

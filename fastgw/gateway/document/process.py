@@ -156,7 +156,7 @@ class CaseOptions(Options):
     """One of `tests`: a request, and what must become of it."""
 
     request: Text
-    headers: dict[FieldName, FieldValue] = {}
+    headers: dict[FieldName, FieldValue] = Field({})
     expect: ExpectOptions
 
 

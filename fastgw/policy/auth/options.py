@@ -40,9 +40,22 @@ def _digest(value: object) -> str:
     return value
 
 
+Method = Annotated[
+    AuthMethod,
+    PlainValidator(_method),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"const": "api_key"},
+                {"type": "object", "properties": {"jwt": {"type": "string"}}, "required": ["jwt"]},
+            ]
+        }
+    ),
+]
+
+
 class AuthOptions(Options):
-    any: List[Annotated[AuthMethod, PlainValidator(_method), WithJsonSchema({"anyOf": [
-        {"const": "api_key"}, {"type": "object", "properties": {"jwt": {"type": "string"}}, "required": ["jwt"]}]})]]  # fmt: skip
+    any: List[Method]
     scopes: List[Text] = ()
     mode: Mode = ENFORCE
 
@@ -68,7 +81,8 @@ class IssuerOptions(Options):
         ]
         if len(given) != 1:
             raise wrong(
-                f"{' and '.join(given) or 'no key'} is given; write exactly one of jwks_url, jwks_file, public_key, secret"
+                f"{' and '.join(given) or 'no key'} is given; "
+                "write exactly one of jwks_url, jwks_file, public_key, secret"
             )
         if self.secret is not None and len(self.secret.encode()) < MIN_SECRET:
             raise wrong(f"the secret has less than {MIN_SECRET} bytes; write a longer random one")
