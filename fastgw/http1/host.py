@@ -1,8 +1,8 @@
 """Host values and authorities: validated, and reduced to the name that routes are matched by.
 
 Stricter than RFC 3986's reg-name on purpose: no escapes (`%61` would be one name here and another one
-upstream), no empty label, no comma (two Host fields joined by an earlier hop). What may not live here: which host
-leads where.
+upstream), no empty label, no comma (two Host fields joined by an earlier hop). What may not live here: which
+host leads where.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from fastgw.errors import HttpError, Reason
 MAX_NAME: Final = 255  # bytes, as in DNS
 MAX_PORT: Final = 65535
 
-# Labels of RFC 3986's unreserved and sub-delims characters (lower case: the value is lowered first), an optional
-# dot at the end, an optional port. Linear: a label cannot hold the dot that separates it.
+# Labels of RFC 3986's unreserved and sub-delims characters (lower case: the value is lowered first), an
+# optional dot at the end, an optional port. Linear: a label cannot hold the dot that separates it.
 _NAME: Final = re.compile(rb"([a-z0-9\-_~!$&'()*+;=]+(?:\.[a-z0-9\-_~!$&'()*+;=]+)*)\.?(?::([0-9]{0,5}))?")
 _IPV6: Final = re.compile(rb"\[([0-9a-f:.]{2,45})\](?::([0-9]{0,5}))?")
 _DEFAULT_PORTS: Final = (b"80", b"443")
 
 
 def valid_host(raw: bytes) -> bytes:
-    """The lower-case name of `host[:port]`, without port and final dot; `[...]` in its shortest form for IPv6.
+    """The lower-case name of `host[:port]`, without port and final dot; `[...]`, shortest form, for IPv6.
 
     Raises HttpError(bad_request). 0.6 us for a name; a head that is remembered does not pay it again."""
     return split_host(raw)[0]

@@ -57,7 +57,7 @@ def find_ties(routes: Iterable[Routed]) -> list[tuple[str, str]]:
     """Names of the pairs that nothing orders and where some request matches both, the earlier in the file first.
     A route whose `match` is wrong by itself is left out: that is an error of its own.
 
-    Of many equal routes each is paired with the first only. Linear in the number of routes, but for different sets of
+    Of many that tie each is paired with the first only. Linear in the number of routes, but for different sets of
     header names on one path, which are compared with each other."""
     buckets: dict[_Bucket, dict[_Names, dict[_Values, list[_Entry]]]] = {}
     for index, route in enumerate(routes):
@@ -102,16 +102,28 @@ def _compatible_conditions(
 ) -> Iterable[tuple[_Entry, _Entry]]:
     """Conditions on different fields: a request can fulfil both, unless a field they share needs two values."""
     shared = [name for name in names if name in other_names]
-    index: dict[_Values, list[_Entry]] = {}
-    for values, entries in other.items():
-        index.setdefault(_project(other_names, values, shared), []).extend(entries)
-    for values, entries in one.items():
-        rivals = index.get(_project(names, values, shared), [])
-        for entry in entries:
-            # The first rival is enough to refuse the document, and keeps the answer from growing with the square.
-            rival = next((rival for rival in rivals if _share_a_method(entry, rival)), None)
-            if rival is not None:
-                yield entry, rival
+    ours, theirs = _by_projection(names, one, shared), _by_projection(other_names, other, shared)
+    for values in ours.keys() & theirs.keys():
+        yield from _first_rivals(ours[values], theirs[values])
+        yield from _first_rivals(theirs[values], ours[values])
+
+
+def _by_projection(
+    names: _Names, conditions: Mapping[_Values, list[_Entry]], shared: list[bytes]
+) -> dict[_Values, list[_Entry]]:
+    """Routes by the values they want of the shared fields, each list in the order of the file."""
+    found: dict[_Values, list[_Entry]] = {}
+    for values, entries in conditions.items():
+        found.setdefault(_project(names, values, shared), []).extend(entries)
+    return {values: sorted(entries) for values, entries in found.items()}
+
+
+def _first_rivals(entries: list[_Entry], rivals: list[_Entry]) -> Iterable[tuple[_Entry, _Entry]]:
+    """Each with the first that it ties with: so that every later one is named, and the answer stays linear."""
+    for entry in entries:
+        rival = next((rival for rival in rivals if _share_a_method(entry, rival)), None)
+        if rival is not None:
+            yield entry, rival
 
 
 def _project(names: _Names, values: _Values, wanted: list[bytes]) -> _Values:

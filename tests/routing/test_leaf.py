@@ -1,0 +1,82 @@
+"""Methods and header conditions of the routes that share a host and a path."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import pytest
+
+from fastgw.routing.leaf import Leaf, MethodNotAllowed, refusal
+
+Condition = tuple[list[bytes], tuple[tuple[bytes, bytes], ...], str]
+
+PLAIN: Condition = ([], (), "plain")
+ONE: Condition = ([], ((b"x-a", b"1"),), "one header")
+TWO: Condition = ([], ((b"x-a", b"1"), (b"x-b", b"2")), "two headers")
+GET: Condition = ([b"GET", b"HEAD"], (), "get")
+GET_ONE: Condition = ([b"GET", b"HEAD"], ((b"x-a", b"1"),), "get and one header")
+
+
+def leaf(*conditions: Condition) -> Leaf[str]:
+    made: Leaf[str] = Leaf()
+    for methods, headers, name in conditions:
+        made.add(methods, headers, name)
+    return made
+
+
+@pytest.mark.parametrize("order", list(permutations([PLAIN, ONE, TWO, GET, GET_ONE])))
+def test_methods_first_then_more_conditions(order: tuple[Condition, ...]) -> None:
+    made = leaf(*order)
+    both = {b"x-a": b"1", b"x-b": b"2"}
+    assert made.find(b"GET", both) == "get and one header"
+    assert made.find(b"HEAD", both) == "get and one header"
+    assert made.find(b"GET", {}) == "get"
+    assert made.find(b"POST", both) == "two headers"
+    assert made.find(b"POST", {b"x-a": b"1", b"x-b": b"3"}) == "one header"
+    assert made.find(b"POST", {b"x-a": b"2"}) == "plain"
+    assert made.find(b"POST", {}) == "plain"
+
+
+def test_a_named_method_is_the_only_one() -> None:
+    made = leaf(GET)
+    assert made.find(b"GET", {}) == "get"
+    assert made.find(b"POST", {}) is None
+    assert made.find(b"get", {}) is None
+
+
+def test_conditions_are_exact_values() -> None:
+    made = leaf(ONE)
+    assert made.find(b"GET", {b"x-a": b"1"}) == "one header"
+    for fields in ({}, {b"x-a": b"1 "}, {b"x-a": b"1, 1"}, {b"x-a": b""}, {b"X-A": b"1"}, {b"x-b": b"1"}):
+        assert made.find(b"GET", fields) is None
+
+
+def test_many_values_of_one_field_are_one_lookup() -> None:
+    made: Leaf[int] = Leaf()
+    for number in range(1000):
+        made.add((), ((b"x-tenant", b"%d" % number),), number)
+    assert made.find(b"GET", {b"x-tenant": b"777"}) == 777
+    assert made.find(b"GET", {b"x-tenant": b"1000"}) is None
+    assert len(made._other) == 1
+
+
+def test_the_first_of_equals_wins() -> None:
+    assert leaf(PLAIN, ([], (), "second")).find(b"GET", {}) == "plain"
+    assert leaf(ONE, ([], ONE[1], "second")).find(b"GET", {b"x-a": b"1"}) == "one header"
+
+
+@pytest.mark.parametrize(
+    ("leaves", "method", "allow"),
+    [
+        ([], b"GET", None),
+        ([leaf(GET)], b"POST", b"GET, HEAD"),
+        ([leaf(GET), leaf(([b"PUT"], (), "put"))], b"POST", b"GET, HEAD, PUT"),
+        ([leaf(GET_ONE)], b"GET", None),  # the method is right, the field is not: 404
+        ([leaf(GET_ONE)], b"POST", b"GET, HEAD"),
+        ([leaf(ONE)], b"GET", None),
+        ([leaf(GET), leaf(ONE)], b"POST", None),
+    ],
+)
+def test_refusal(leaves: list[Leaf[str]], method: bytes, allow: bytes | None) -> None:
+    answer = refusal(leaves, method)
+    assert (answer.allow if isinstance(answer, MethodNotAllowed) else None) == allow
