@@ -72,15 +72,13 @@ def run_file(path: Path) -> int:
 def settings_of(path: Path) -> Settings:
     """The document to serve: that of the file, or a newer one of the store. Raises ConfigError."""
     from fastgw.gateway.document.load import load_file  # noqa: PLC0415
-    from fastgw.gateway.document.publish import current  # noqa: PLC0415
+    from fastgw.gateway.document.publish import current, open_store  # noqa: PLC0415
     from fastgw.supervisor.cores import usable_cores  # noqa: PLC0415
     from fastgw.supervisor.settings import Settings  # noqa: PLC0415
-    from fastgw.versions.store import FileStore  # noqa: PLC0415
 
     environ = dict(os.environ)
     written = load_file(path, environ)
-    store = FileStore(Path(written.base.store.directory))
-    version, document = current(store, written, "start")
+    version, document = current(open_store(written.base.store), written, "start")
     return Settings(
         config_path=path.absolute(),
         document=document,

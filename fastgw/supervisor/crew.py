@@ -132,6 +132,13 @@ class Crew:
         for worker in self._table.workers:
             worker.connected = False
         process.spawned(pid, Channel(ours), self._clock.now())
+        tell(process, self.hello())
+
+    def hello(self) -> messages.Message:
+        """What the supervisor holds: the first thing that control hears, and the answer to a difference that does
+        not fit."""
+        snapshot = self._follower.snapshot
+        return messages.hello(-1, self._pid, snapshot.version, self._follower.document.hash)
 
     def _spawn_logger(self, process: Process) -> None:
         base = self._follower.document.base

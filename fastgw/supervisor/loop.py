@@ -160,6 +160,8 @@ class Supervisor:
         told = process.state in {State.ENDING, State.DOOMED}
         code = os.waitstatus_to_exitcode(status)
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        if process.error:
+            how += f" ({process.error})"
         pid = process.pid
         process.died(self._clock.now())
         if process.kind is Kind.WORKER:
@@ -197,7 +199,7 @@ class Supervisor:
         if channel is None:
             return
         try:
-            channel.flush()
+            # First what it said: one that is dying takes nothing any more, but may have said why.
             for received in channel.receive():
                 if received.fd is not None:
                     os.close(received.fd)  # no message to the supervisor carries one
@@ -205,6 +207,7 @@ class Supervisor:
                     self._on_worker(process, received)
                 else:
                     self._on_control(process, received)
+            channel.flush()
         except ChannelClosed:
             # It is dying, or is about to: the reaper sees to it.
             channel.close()
@@ -236,9 +239,7 @@ class Supervisor:
                     int(message["version"]), str(message["hash"]), message["base_hash"], received.payload
                 )
                 if not self._follower.offer(change):
-                    snapshot = self._follower.snapshot
-                    held = messages.hello(-1, os.getpid(), snapshot.version, self._follower.document.hash)
-                    tell(control, held)
+                    tell(control, self._crew.hello())
 
     # compile
 
