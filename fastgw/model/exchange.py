@@ -21,7 +21,7 @@ class Exchange:
 
     __slots__ = (
         "attempts", "bytes_in", "bytes_out", "client", "closed", "first_byte_at", "forwarded_at", "head", "host",
-        "http10", "keep_alive", "method", "path", "query", "reason", "request_id", "route", "rule", "scheme", "source",
+        "http10", "keep_alive", "method", "path", "query", "reason", "request_id", "route", "rule", "scheme", "source", "span",
         "started", "status", "target", "trace_id", "trusted", "upstream", "upstream_seconds", "version", "wall",
     )  # fmt: skip
 
@@ -41,6 +41,7 @@ class Exchange:
         self.scheme = b"http"
         self.request_id = b""
         self.trace_id = b""
+        self.span = b""  # this hop's span id, 16 hex digits
         self.route: Route | None = None
         self.version = 0
         self.reason = Reason.OK

@@ -296,6 +296,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._left = head.length
             rest, whole = self._take_length(rest)
         elif how is Framing.CHUNKED:
+            self.trailers = b""
             self._decoder = ChunkedDecoder(self._shared.parser)
             decoded = self._take_chunks(rest)
             if decoded is None:

@@ -1,0 +1,527 @@
+"""A client's connection: bytes in and out, pipelining, flow control, and every deadline of a client.
+
+Two lifetimes, two classes: this is the connection; the exchange is model/exchange.py, driven by gateway/forward.py.
+Reading a head is head_reader.py, a body intake.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final
+
+from fastgw.edge.head_reader import method_of
+from fastgw.edge.intake import RATE_AFTER, Intake
+from fastgw.errors import STATUS, HttpError, Reason
+from fastgw.gateway import pipeline
+from fastgw.gateway.forward import Forward
+from fastgw.http1.memo import Streak
+from fastgw.http1.writer import CONTINUE
+from fastgw.model.deadlines import NEVER
+from fastgw.model.exchange import Exchange
+
+if TYPE_CHECKING:
+    from fastgw.edge.dataplane import DataPlane
+    from fastgw.gateway.snapshot import Snapshot
+
+LINGER_BYTES: Final = 1024 * 1024  # discarded of what nobody wants, so that a reset does not destroy the answer
+LINGER_SECONDS: Final = 2.0
+HALF_CLOSED_SECONDS: Final = 1.0  # an answer that begins later than this after the client's FIN is not waited for
+PIPELINED_AT_ONCE: Final = 16  # requests of one read served in one turn of the loop: others must have theirs
+_RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset
+_CR, _LF = 13, 10
+
+
+class State(IntEnum):
+    """IDLE <-> BUSY; BUSY -> TUNNEL; any -> LINGER (discarding), CLOSING (flushing), CLOSED."""
+
+    IDLE = 0  # between exchanges, perhaps with part of a head
+    BUSY = 1
+    TUNNEL = 2
+    LINGER = 3
+    CLOSING = 4
+    CLOSED = 5
+
+
+class ClientConnection(asyncio.Protocol):
+    __slots__ = (
+        "_body", "_body_wanted", "_eof", "_exchange", "_expects", "_forward", "_head_since", "_lingered", "_listener", "_plane",
+        "_pumping", "_raw", "_read_paused", "_scanned", "_served", "_skipped", "_snapshot", "_state", "_streak",
+        "_transport", "_trusted", "_unsent", "blocked", "deadline", "forward_lines", "health_path",
+        "peer", "port", "wake",
+    )  # fmt: skip
+
+    def __init__(self, plane: DataPlane, listener: int) -> None:
+        # For the life of the connection
+        self._plane = plane
+        self._snapshot: Snapshot | None = None  # the last one that an exchange began with
+        self._transport: asyncio.Transport | None = None
+        self._forward = Forward(plane.engine, self)
+        self._streak = Streak()
+        self._state = State.IDLE
+        self._read_paused = False
+        self._eof = False  # the client closed its half
+        self._served = 0
+        self._trusted = False
+        self._lingered = 0
+        self._unsent = 0  # bytes in the write buffer when the send deadline was set
+        self.blocked = False
+        self.deadline = NEVER
+        self.wake = NEVER
+        self._listener = listener
+        self.peer = b""
+        self.port = plane.port(listener)
+        self.health_path = b""
+        self.forward_lines = b""
+        # Between heads
+        self._raw = b""  # bytes not yet understood; at most one read beyond what is needed
+        self._head_since = 0.0  # when the first part of an unfinished head came
+        self._scanned = 0  # of them, checked for illegal bytes
+        self._skipped = False  # the one empty line that may stand before a request line
+        self._pumping = False
+        # For the life of one exchange
+        self._exchange: Exchange | None = None
+        self._body: Intake | None = None
+        self._body_wanted = False  # an upstream takes it
+        self._expects = False  # `Expect: 100-continue` that is not answered yet
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]  # uvloop's transports do not subclass asyncio's
+        plane = self._plane
+        peername = transport.get_extra_info("peername")
+        address = peername[0] if isinstance(peername, tuple) and peername else "unix"
+        if address.startswith("::ffff:") and "." in address:
+            address = address[7:]
+        self.peer = address.encode()
+        self._follow(plane.engine.snapshot)
+        plane.deadlines.watch(self, plane.clock.now() + plane.engine.snapshot.server.header_timeout)
+        refused = plane.admit(self)
+        if refused:
+            self._refuse(HttpError(Reason.OVERLOADED, refused), b"")
+
+    def _follow(self, snapshot: Snapshot) -> None:
+        """What a connection keeps of the snapshot, for the exchanges that begin on it."""
+        self._snapshot = snapshot
+        self.health_path = self._plane.health_path(self._listener)
+        self._trusted = self._plane.is_trusted(self.peer)
+        self.forward_lines = (
+            b"X-Forwarded-For: " + self.peer + b"\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: " + self.port
+            + b"\r\nVia: 1.1 fastgw\r\n"
+        )  # fmt: skip
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        state = self._state
+        self._state = State.CLOSED
+        if state is State.BUSY or state is State.TUNNEL:
+            self._forward.abandon(Reason.CLIENT_CLOSED)
+        self._forward.close()
+        self._plane.deadlines.forget(self)
+        self._plane.left(self)
+        self._transport = None
+        self._raw = b""
+        self._body = None
+        self._exchange = None
+
+    def close(self) -> None:
+        """Flush, then close. The deadline is for a client that does not read the rest."""
+        if self._transport is None or self._state >= State.CLOSING:
+            return
+        self._state = State.CLOSING
+        self._plane.deadlines.watch(self, self._plane.clock.now() + self._send_timeout())
+        self._transport.close()
+
+    def close_if_idle(self) -> None:
+        """A drain: connections between two exchanges end now, with FIN."""
+        if self._state is State.IDLE and not self._raw:
+            self.close()
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _linger(self) -> None:
+        """Half-close and discard for a while: closing with unread bytes sends a reset that destroys the answer."""
+        transport = self._transport
+        if transport is None or self._eof:
+            self.close()
+            return
+        self._state = State.LINGER
+        self._raw = b""
+        self._plane.deadlines.watch(self, self._plane.clock.now() + LINGER_SECONDS)
+        transport.write_eof()
+        self._resume_reading()
+
+    def _send_timeout(self) -> float:
+        return self._plane.engine.snapshot.server.send_timeout
+
+    # --- heads ----------------------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        state = self._state
+        if state is State.IDLE:
+            self._raw = self._raw + data if self._raw else data
+            self._pump()
+        elif state is State.BUSY:
+            if self._body_wanted:
+                self._take_body(data)
+            else:
+                # Ahead of its turn: one read at most, then the client waits.
+                self._raw = self._raw + data if self._raw else data
+                self._pause_reading()
+        elif state is State.TUNNEL:
+            self._forward.tunnel_from_client(data)
+        elif state is State.LINGER:
+            self._lingered += len(data)
+            if self._lingered > LINGER_BYTES:
+                self.abort()
+
+    def _pump(self) -> None:
+        """Hot. Serve what stands in `_raw`, one head after the other, while the connection is idle."""
+        if self._pumping:
+            return
+        self._pumping = True
+        turns = PIPELINED_AT_ONCE
+        while self._raw and self._state is State.IDLE:
+            raw = self._raw
+            if raw[0] == _CR and not self._skipped and raw[1:2] == b"\n":  # RFC 9112 2.2
+                self._skipped = True
+                self._raw = raw[2:]
+                continue
+            end = raw.find(b"\r\n\r\n")
+            if end < 0:
+                self._part(raw)
+                break
+            if not turns:
+                self._pause_reading()
+                self._plane.loop.call_soon(self._pump_again)
+                break
+            turns -= 1
+            self._raw = raw[end + 4 :]
+            self._head(raw, end)
+        self._pumping = False
+        if self._raw and self._state is State.BUSY and not self._body_wanted:
+            self._pause_reading()
+
+    def _pump_again(self) -> None:
+        if self._state is State.IDLE:
+            self._resume_reading()
+            self._pump()
+
+    def _head(self, raw: bytes, end: int) -> None:
+        """Hot. Begin the exchange of one complete head."""
+        plane = self._plane
+        engine = plane.engine
+        snapshot = engine.snapshot
+        if snapshot is not self._snapshot:
+            self._follow(snapshot)
+        try:
+            exchange = plane.reader.read(raw, end, self._streak, plane.clock.now())
+        except HttpError as error:
+            self._refuse(error, raw[: raw.find(b"\r\n")])
+            return
+        head = exchange.head
+        assert head is not None
+        self._skipped = False
+        self._scanned = 0
+        self._head_since = 0.0
+        self._state = State.BUSY
+        self.deadline = NEVER
+        self._exchange = exchange
+        exchange.client = self.peer
+        exchange.trusted = self._trusted
+        engine.in_flight += 1
+        engine.stamp(exchange)
+        served = self._served = self._served + 1
+        limit = snapshot.server.keepalive_requests
+        if head.close or engine.closing or served == limit or (exchange.http10 and not head.keep_alive):
+            exchange.keep_alive = False
+        if head.length:
+            self._expects = head.expect_continue and not exchange.http10
+            self._body = Intake(head, plane.reader.parser, exchange.started)
+            self._pause_reading()
+        try:
+            pipeline.run(engine, self, self._forward, exchange)
+        except Exception as error:  # a defect of ours must cost this exchange only
+            self._defect(error, exchange)
+
+    def _defect(self, error: Exception, exchange: Exchange) -> None:
+        self._plane.report(error, exchange)
+        detail = "the gateway made an error; its log has the request id and the cause"
+        self._forward.abandon(Reason.INTERNAL_ERROR, detail)
+        if not exchange.closed:
+            failure = pipeline.failure(Reason.INTERNAL_ERROR, detail)
+            pipeline.send_reply(self._plane.engine, self, exchange, failure)
+
+    def _part(self, raw: bytes) -> None:
+        """Part of a head: wait for the rest, from now on with a deadline."""
+        plane = self._plane
+        try:
+            plane.reader.check_part(raw, self._scanned, self._skipped)
+        except HttpError as error:
+            self._refuse(error, b"")
+            return
+        self._scanned = len(raw)
+        if not self._head_since:
+            self._head_since = plane.clock.now()
+            plane.deadlines.watch(self, self._head_since + plane.engine.snapshot.server.header_timeout)
+
+    def _refuse(self, error: HttpError, line: bytes) -> None:
+        """A head that cannot be served. The connection ends: where the next request would begin is unknown."""
+        plane = self._plane
+        exchange = Exchange(None, method_of(line), b"", b"", False, self._head_since or plane.clock.now())
+        exchange.client = self.peer
+        exchange.bytes_in = len(line) + len(self._raw)
+        exchange.keep_alive = False
+        exchange.version = plane.engine.snapshot.version
+        plane.engine.in_flight += 1
+        plane.engine.stamp(exchange)
+        self._exchange = exchange
+        self._state = State.BUSY
+        self.deadline = NEVER
+        pipeline.send_reply(plane.engine, self, exchange, pipeline.refusal(error))
+
+    # --- the request's body ---------------------------------------------------------------------------------------
+
+    def start_body(self) -> None:
+        body = self._body
+        if body is None or body.done:
+            return
+        plane = self._plane
+        now = plane.clock.now()
+        self._body_wanted = True
+        body.resumed(now)
+        exchange = self._exchange
+        if exchange is not None and exchange.route is not None:
+            body.limit = exchange.route.max_body
+        server = plane.engine.snapshot.server
+        plane.deadlines.watch(self, now + min(server.body_timeout, RATE_AFTER))
+        raw = self._raw
+        if raw:
+            self._raw = b""
+            self._take_body(raw)
+        elif self._expects and self._transport is not None:
+            self._transport.write(CONTINUE)
+        self._expects = False
+        self.resume_body()
+
+    def _take_body(self, data: bytes) -> None:
+        body, exchange = self._body, self._exchange
+        assert body is not None and exchange is not None
+        exchange.bytes_in += len(data)
+        try:
+            pieces = body.feed(data, self._plane.clock.now())
+        except HttpError as error:
+            self._body_wanted = False
+            self._forward.abandon(error.reason, error.detail)
+            return
+        if body.done:
+            self._body_wanted = False
+            exchange.bytes_in -= len(body.rest)
+            self._raw = body.rest
+            if not self.blocked:
+                self.deadline = NEVER
+        self._forward.request_body(pieces, body.done, body.trailers)
+        if body.done and self._raw and self._state is State.BUSY:
+            self._pause_reading()
+
+    def body_complete(self) -> bool:
+        return self._body is None or self._body.done
+
+    def settle_body(self) -> bool:
+        body, exchange = self._body, self._exchange
+        self._body_wanted = False
+        if exchange is not None and exchange.head is None:
+            return True  # where the request ends is unknown
+        if body is None or body.done:
+            return False
+        if self._raw:
+            raw, self._raw = self._raw, b""
+            try:
+                body.feed(raw, self._plane.clock.now())
+            except HttpError:
+                return True
+            self._raw = body.rest
+        return not body.done
+
+    def pause_body(self) -> None:
+        if self._body_wanted and self._body is not None:
+            self._body.paused(self._plane.clock.now())
+            self._pause_reading()
+
+    def resume_body(self) -> None:
+        body = self._body
+        if not self._body_wanted or body is None:
+            if self._state is State.TUNNEL or (self._state is State.BUSY and not self._raw):
+                self._resume_reading()
+            return
+        if self._forward.wants_body():
+            body.resumed(self._plane.clock.now())
+            self._resume_reading()
+        else:
+            self.pause_body()
+
+    # --- answers --------------------------------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def finished(self, exchange: Exchange) -> None:
+        """Hot. The exchange is accounted and its answer written."""
+        body = self._body
+        unread = body is not None and not body.done
+        if body is not None:
+            self._body = None
+            self._body_wanted = False
+        self._exchange = None
+        if self._state is not State.BUSY:
+            return
+        if not exchange.keep_alive or unread or self._eof or self._plane.engine.closing:
+            if unread or exchange.head is None:
+                self._linger()
+            else:
+                self.close()
+            return
+        self._state = State.IDLE
+        plane = self._plane
+        deadline = self.deadline = plane.clock.now() + plane.engine.snapshot.server.keepalive_timeout
+        if deadline < self.wake:
+            plane.deadlines.watch(self, deadline)
+        if self._read_paused:
+            self._resume_reading()
+        if self._raw:
+            self._pump()
+
+    def cut(self) -> None:
+        """The answer stays incomplete, and the client must see that."""
+        exchange, transport = self._exchange, self._transport
+        if transport is None:
+            return
+        if exchange is not None and exchange.http10:
+            # Without a length only a reset tells an HTTP/1.0 client that this was not all.
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self._state = State.CLOSING
+            transport.abort()
+        else:
+            self._exchange = None
+            self.close()
+
+    def pause_writing(self) -> None:
+        self.blocked = True
+        transport = self._transport
+        if transport is not None:
+            self._unsent = transport.get_write_buffer_size()
+        self._plane.deadlines.watch(self, self._plane.clock.now() + self._send_timeout())
+        self._forward.on_client_blocked()
+
+    def resume_writing(self) -> None:
+        self.blocked = False
+        if self._state is State.BUSY or self._state is State.TUNNEL:
+            self.deadline = NEVER
+            if self._body_wanted:
+                self._plane.deadlines.watch(self, self._plane.clock.now() + RATE_AFTER)
+            self._forward.on_client_writable()
+
+    # --- after 101 ------------------------------------------------------------------------------------------------
+
+    def enter_tunnel(self) -> None:
+        self._state = State.TUNNEL
+        if not self.blocked:
+            self.deadline = NEVER
+        raw, self._raw = self._raw, b""
+        if raw:
+            self._forward.tunnel_from_client(raw)
+        if self._eof:
+            self._forward.client_eof()
+        self.resume_body()
+
+    def leave_tunnel(self) -> None:
+        if self._state is State.TUNNEL:
+            self.close()
+
+    def tunnel_eof(self) -> None:
+        transport = self._transport
+        if transport is None or self._eof:
+            self._forward.abandon(Reason.CLIENT_CLOSED)
+        else:
+            transport.write_eof()
+
+    # --- the client's end, and time -------------------------------------------------------------------------------
+
+    def eof_received(self) -> bool:
+        """True keeps our half open."""
+        self._eof = True
+        state = self._state
+        if state is State.BUSY:
+            if not self.body_complete():
+                self._forward.abandon(Reason.CLIENT_CLOSED)
+                return False
+            # A half-closed client may still want its answer, but most of those that say FIN are gone.
+            if not self.blocked:
+                self._plane.deadlines.watch(self, self._plane.clock.now() + HALF_CLOSED_SECONDS)
+            return True
+        if state is State.TUNNEL:
+            self._forward.client_eof()
+            return True
+        return False
+
+    def on_deadline(self, now: float) -> None:
+        state = self._state
+        if state is State.IDLE:
+            self.deadline = NEVER
+            if self._raw:
+                self._refuse(HttpError(Reason.HEADER_TIMEOUT, "the request head did not come within header_timeout"), b"")
+            else:
+                self.close()
+        elif state is State.LINGER or state is State.CLOSING:
+            self.deadline = NEVER
+            self.abort()
+        elif state is State.CLOSED:
+            self.deadline = NEVER
+        elif self.blocked:
+            self._check_sending(now)
+        elif self._eof and not self._forward.answering():
+            self.deadline = NEVER
+            self._forward.abandon(Reason.CLIENT_CLOSED)
+            self.abort()
+        else:
+            self._check_body(now)
+
+    def _check_sending(self, now: float) -> None:
+        transport = self._transport
+        left = transport.get_write_buffer_size() if transport is not None else 0
+        if left < self._unsent:
+            self._unsent = left
+            self._plane.deadlines.watch(self, now + self._send_timeout())
+            return
+        self.deadline = NEVER
+        self._forward.abandon(Reason.SEND_TIMEOUT)
+        self.abort()
+
+    def _check_body(self, now: float) -> None:
+        body = self._body
+        if body is None or not self._body_wanted:
+            self.deadline = NEVER
+            return
+        server = self._plane.engine.snapshot.server
+        due, why = body.verdict(now, server.body_timeout, float(server.min_body_rate))
+        if why:
+            self.deadline = NEVER
+            self._body_wanted = False
+            self._forward.abandon(Reason.BODY_TIMEOUT, why)
+        else:
+            self.deadline = due
+
+    def _pause_reading(self) -> None:
+        if not self._read_paused and self._transport is not None:
+            self._read_paused = True
+            self._transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._read_paused and self._transport is not None:
+            self._read_paused = False
+            self._transport.resume_reading()

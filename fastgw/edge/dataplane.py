@@ -1,0 +1,258 @@
+"""The data plane of one worker: builds everything that serves traffic, and is what the worker process drives.
+
+The composition root of floors 1 to 5. What may not live here: signals, processes, channels (worker/), policies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import traceback
+from collections.abc import Generator
+from ipaddress import ip_address
+
+from fastgw.account import families
+from fastgw.account.access_log import AccessLog
+from fastgw.account.ledger import Ledger
+from fastgw.account.series import Slot, Word, WorkerState
+from fastgw.clock import Clock
+from fastgw.edge.connection import ClientConnection
+from fastgw.edge.head_reader import HeadReader
+from fastgw.gateway.engine import Engine
+from fastgw.gateway.snapshot import Snapshot, release
+from fastgw.model.deadlines import Deadlines
+from fastgw.model.exchange import Exchange
+from fastgw.upstream.connection import Shared
+from fastgw.upstream.registry import Registry
+
+TICK = 0.1  # seconds: deadlines are swept, gauges published, the heartbeat beats
+SLOW_EVERY = 10  # ticks: averages fade, memory is read
+MEMO_AGE = 600  # ticks between two rotations of the memos: what is not used for two minutes is forgotten
+BACKLOG = 4096  # uvloop listens again with 100 unless told
+RELEASE_SLICE = 0.0005  # seconds of a tick given to freeing an old snapshot
+MAX_PEERS = 4096  # trust verdicts kept
+
+
+class DataPlane:
+    __slots__ = (
+        "_connections", "_health_paths", "_inherited", "_log", "_next_tick", "_per_ip", "_ports", "_releasing", "_slot",
+        "_ticks", "_timer", "_trust", "clock", "deadlines", "engine", "loop", "reader", "shared",
+    )  # fmt: skip
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, snapshot: Snapshot, slot: Slot, index: int, workers: int, log_fd: int,
+        clock: Clock,
+    ) -> None:  # fmt: skip
+        self.loop = loop
+        self.clock = clock
+        self.deadlines = Deadlines()
+        self.shared = Shared(loop, clock, self.deadlines)
+        self.reader = HeadReader()
+        self._slot = slot
+        self._log = AccessLog(log_fd, index, loop.call_later, self._dropped)
+        ledger = Ledger(slot, self._log)
+        registry = Registry(self.shared, random.random)
+        self.engine = Engine(snapshot, registry, ledger, self.deadlines, clock, self._log.operational)
+        self._connections: set[ClientConnection] = set()
+        self._per_ip: dict[bytes, int] = {}
+        self._ports = tuple(str(listener.address.port).encode() for listener in snapshot.document.base.listeners)
+        self._health_paths: tuple[bytes, ...] = ()
+        self._trust: dict[bytes, bool] = {}
+        self._releasing: list[Generator[None, None, None]] = []
+        # The first snapshot was compiled before the fork: taking it apart would only copy its pages.
+        self._inherited = snapshot
+        self._ticks = 0
+        self._next_tick = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._adopt(snapshot)
+
+    # --- configuration --------------------------------------------------------------------------------------------
+
+    def apply(self, snapshot: Snapshot) -> None:
+        """Swap one reference. Exchanges in flight end on the snapshot that they began with."""
+        old = self.engine.snapshot
+        self.engine.snapshot = snapshot
+        self._adopt(snapshot)
+        if old is not self._inherited and old is not snapshot:
+            self._releasing.append(release(old))
+
+    def _adopt(self, snapshot: Snapshot) -> None:
+        self.engine.registry.reconcile(snapshot.upstreams)
+        self.engine.ledger.sample = snapshot.sample
+        self._log.enabled = snapshot.access_log
+        self.reader.max_header_size = snapshot.server.max_header_size
+        self._health_paths = snapshot.health_paths
+        self._trust = {}
+        self._slot.set(Word.VERSION, snapshot.version)
+        self._slot.set(Word.VERSION_AT, int(self.clock.now() * 1000))
+
+    def set_addresses(
+        self, upstream: str, host: str, port: int, addresses: list[str], error: str | None
+    ) -> None:
+        known = self.engine.registry.upstreams.get(upstream)
+        if known is not None:
+            known.resolve(host, port, tuple(addresses), error)
+
+    def needs_addresses(self) -> bool:
+        return any(upstream.unresolved() for upstream in self.engine.registry.upstreams.values())
+
+    # --- listening ------------------------------------------------------------------------------------------------
+
+    async def listen(self, listener_index: int, sock: socket.socket) -> asyncio.AbstractServer:
+        """Accept on a socket of the supervisor's. Raises OSError."""
+        # dup: uvloop closes what it is given, and closing a SO_REUSEPORT socket resets what is in its queue.
+        own = sock.dup()
+        own.setblocking(False)
+
+        def factory() -> ClientConnection:
+            return ClientConnection(self, listener_index)
+
+        if own.family == socket.AF_UNIX:
+            return await self.loop.create_unix_server(factory, sock=own, backlog=BACKLOG)
+        return await self.loop.create_server(factory, sock=own, backlog=BACKLOG)
+
+    def admit(self, connection: ClientConnection) -> str:
+        """Count a new connection; a text says why it is not to be served."""
+        server = self.engine.snapshot.server
+        self._connections.add(connection)
+        if len(self._connections) > server.max_connections:
+            return "the gateway has as many connections as it may; try again shortly"
+        bound = server.max_connections_per_ip
+        count = self._per_ip.get(connection.peer, 0) + 1
+        self._per_ip[connection.peer] = count
+        if bound and count > bound:
+            return "this address has as many connections as it may"
+        return ""
+
+    def left(self, connection: ClientConnection) -> None:
+        self._connections.discard(connection)
+        count = self._per_ip.get(connection.peer, 0) - 1
+        if count > 0:
+            self._per_ip[connection.peer] = count
+        else:
+            self._per_ip.pop(connection.peer, None)
+
+    def port(self, listener: int) -> bytes:
+        return self._ports[listener]
+
+    def health_path(self, listener: int) -> bytes:
+        """Empty for none. A reload may change it; listeners themselves change only at a restart."""
+        return self._health_paths[listener] if listener < len(self._health_paths) else b""
+
+    def is_trusted(self, peer: bytes) -> bool:
+        networks = self.engine.snapshot.trusted
+        if not networks:
+            return False
+        known = self._trust.get(peer)
+        if known is None:
+            try:
+                address = ip_address(peer.decode())
+            except ValueError:
+                return False  # a Unix socket
+            known = any(address in network for network in networks)
+            if len(self._trust) >= MAX_PEERS:
+                self._trust.clear()
+            self._trust[peer] = known
+        return known
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        self._next_tick = self.loop.time() + TICK
+        self._timer = self.loop.call_at(self._next_tick, self._tick)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _tick(self) -> None:
+        now = self.loop.time()
+        late = now - self._next_tick
+        # Not `+= TICK`: after a pause of the machine a burst of ticks would serve nobody.
+        self._next_tick = now + TICK
+        self._timer = self.loop.call_at(self._next_tick, self._tick)
+        self._ticks += 1
+        self.deadlines.sweep(self.clock.now())
+        self._publish(late)
+        if self._releasing:
+            self._release()
+        if self._ticks % SLOW_EVERY == 0:
+            self.engine.registry.fade()
+            self._publish_slow()
+        if self._ticks % MEMO_AGE == 0:
+            self.reader.memo.rotate()
+            self.shared.memo.rotate()
+
+    def _publish(self, late: float) -> None:
+        slot = self._slot
+        slot.set(Word.HEARTBEAT, slot.get(Word.HEARTBEAT) + 1)
+        slot.set(Word.CONNECTIONS, len(self._connections))
+        slot.set(Word.IN_FLIGHT, self.engine.in_flight)
+        slot.set(Word.LOOP_LAG_US, max(0, int(late * 1e6)))
+
+    def _publish_slow(self) -> None:
+        """Gauges and counters that nobody reads more often than once a second."""
+        slot, cells, engine = self._slot, self._slot.cells, self.engine
+        with open("/proc/self/statm", "rb") as statm:
+            slot.set(Word.RSS_BYTES, int(statm.read().split()[1]) * 4096)
+        cells[slot.gauge(families.WEBSOCKETS, ())] = engine.websockets
+        for name, upstream in engine.registry.upstreams.items():
+            for target in upstream.targets:
+                cells[slot.gauge(families.UPSTREAM_IN_FLIGHT, (name, target.label))] = target.in_flight
+                opened, target.pool.opened = target.pool.opened, 0
+                if opened:
+                    cells[slot.counter(families.UPSTREAM_CONNECTIONS_OPENED, (name,))] += opened
+        for name, count in engine.retries.items():
+            cells[slot.counter(families.RETRIES, (name,))] += count
+        engine.retries.clear()
+        for kind, memo in (("request", self.reader.memo), ("response", self.shared.memo)):
+            cells[slot.counter(families.MEMO_LOOKUPS, (kind, "hit"))] += memo.hits
+            cells[slot.counter(families.MEMO_LOOKUPS, (kind, "miss"))] += memo.misses
+            memo.hits = memo.misses = 0
+
+    def _release(self) -> None:
+        end = self.clock.now() + RELEASE_SLICE
+        while self._releasing and self.clock.now() < end:
+            if next(self._releasing[0], self) is self:
+                del self._releasing[0]
+
+    def begin_drain(self) -> None:
+        """Phase 1 of TERM: load balancers learn it from the health path, everything else goes on."""
+        self.engine.draining = True
+        self._slot.set(Word.STATE, WorkerState.DRAINING)
+
+    def close_when_idle(self) -> None:
+        """Phase 2: every answer from now on is the last of its connection; idle connections end at once."""
+        self.engine.draining = self.engine.closing = True
+        for connection in list(self._connections):
+            connection.close_if_idle()
+
+    def in_flight(self) -> int:
+        return self.engine.in_flight
+
+    def connections(self) -> int:
+        return len(self._connections)
+
+    def abort(self) -> None:
+        for connection in list(self._connections):
+            connection.abort()
+        self.engine.registry.abort()
+
+    # --- log ------------------------------------------------------------------------------------------------------
+
+    def flush_log(self) -> None:
+        self._publish_slow()
+        self._log.flush()
+
+    def log(self, line: str) -> None:
+        self._log.operational(line)
+
+    def report(self, error: Exception, exchange: Exchange) -> None:
+        """An error of ours: with its traceback, and the id by which the client can ask."""
+        trace = "".join(traceback.format_exception(error))
+        self._log.operational(f"internal error, request_id {exchange.request_id.decode()}:\n{trace}")
+
+    def _dropped(self, lines: int) -> None:
+        self._slot.set(Word.LOG_DROPPED, self._slot.get(Word.LOG_DROPPED) + lines)

@@ -1,0 +1,113 @@
+"""From the bytes of a request head to an exchange, or to the rule that they break. The client half of the hot path.
+
+What lives here: the order of the checks on a head, whole or in parts. What may not: sockets, answers, deadlines.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastgw.errors import HttpError, Reason
+from fastgw.http1 import rules
+from fastgw.http1.fields import FieldParser
+from fastgw.http1.host import same_authority, valid_host
+from fastgw.http1.memo import Memo, Streak
+from fastgw.http1.request import check_version, parse_request_block, parse_request_line
+from fastgw.http1.target import parse_target
+from fastgw.model.exchange import Exchange
+from fastgw.model.messages import RequestHead
+
+REQUEST_LINE_SLACK: Final = rules.MAX_METHOD + 16  # method, spaces, version
+
+
+class HeadReader:
+    """One per worker: the parser and the memo of request heads."""
+
+    __slots__ = ("max_header_size", "memo", "parser")
+
+    def __init__(self) -> None:
+        self.memo: Memo[RequestHead] = Memo()
+        self.parser = FieldParser()
+        self.max_header_size = 32 * 1024  # of the snapshot; kept current by the data plane
+
+    def read(self, raw: bytes, end: int, streak: Streak, now: float) -> Exchange:
+        """Hot. The exchange of the head `raw[:end]` (`end` is where its empty line begins). Raises HttpError."""
+        eol = raw.find(b"\r\n")
+        if end > self.max_header_size or eol > rules.MAX_TARGET:
+            self._sizes(raw[:eol], end)
+        line = raw[:eol]
+        block = raw[eol + 2 : end + 2]
+        memo = self.memo
+        if streak.skip:
+            streak.skip -= 1
+            head = parse_request_block(block, self.parser)
+        else:
+            found = memo.young.get(block)
+            if found is not None:
+                memo.hits += 1
+                streak.misses = 0
+                head = found
+            else:
+                head = self._remember(block, streak)
+        method, target, http10 = parse_request_line(line)
+        path, query, authority = parse_target(target, method)
+        if http10 or not head.host_field:
+            check_version(head, http10)
+        exchange = Exchange(head, method, path, query, http10, now)
+        exchange.bytes_in = end + 4
+        if authority is not None:
+            exchange.host = _authority(head, authority)
+        return exchange
+
+    def _remember(self, block: bytes, streak: Streak) -> RequestHead:
+        """Not in the younger generation: the older one, or the parser."""
+        memo = self.memo
+        memo.misses += 1
+        head = memo.promote(block)
+        if head is None:
+            head = parse_request_block(block, self.parser)
+            memo.store(block, head)
+            streak.missed()
+        return head
+
+    def check_part(self, raw: bytes, scanned: int, skipped: bool) -> None:
+        """Part of a head, whose first `scanned` bytes were checked before. Raises HttpError for what no continuation
+        can mend: a byte that no head can hold, a first byte that starts no method, a size beyond its bound."""
+        if not (rules.TOKEN.fullmatch(raw[:1]) or (raw == b"\r" and not skipped)):
+            raise HttpError(Reason.BAD_REQUEST, "the first byte starts no method")
+        bad = rules.ILLEGAL_PARTIAL_SEARCH.search(raw, max(0, scanned - 1))
+        if bad:
+            if bad.group() in (b"\r", b"\n"):
+                raise HttpError(Reason.BAD_FRAMING, "a line does not end with CRLF")
+            raise HttpError(Reason.BAD_REQUEST, "a control character in the request head")
+        eol = raw.find(b"\r\n")
+        if eol < 0:
+            if len(raw) > rules.MAX_TARGET + REQUEST_LINE_SLACK:
+                raise _too_long()
+        elif eol > rules.MAX_TARGET or len(raw) > self.max_header_size:
+            self._sizes(raw[:eol], len(raw) - 3)
+
+    def _sizes(self, line: bytes, end: int) -> None:
+        if len(line) > rules.MAX_TARGET:
+            parts = line.split(b" ")
+            if len(line) > rules.MAX_TARGET + REQUEST_LINE_SLACK or max(map(len, parts)) > rules.MAX_TARGET:
+                raise _too_long()
+        if end > self.max_header_size:
+            raise HttpError(Reason.HEADER_TOO_LARGE, "the request head is larger than max_header_size")
+
+
+def _too_long() -> HttpError:
+    return HttpError(Reason.URI_TOO_LONG, f"the target is longer than {rules.MAX_TARGET} bytes")
+
+
+def _authority(head: RequestHead, authority: bytes) -> bytes:
+    """The host to match by (RFC 9112 3.2.2). A Host that differs is refused, not replaced: somebody is confused."""
+    if head.host_field and not same_authority(head.host_field, authority):
+        raise HttpError(Reason.BAD_REQUEST, "Host differs from the authority of the target")
+    return head.host or valid_host(authority)
+
+
+def method_of(line: bytes) -> bytes:
+    """The method of a request line that was refused, for the log; empty where there is none."""
+    method = line.partition(b" ")[0]
+    return method if len(method) <= rules.MAX_METHOD and rules.TOKEN.fullmatch(method) else b""

@@ -1,0 +1,76 @@
+"""What the exchanges of one worker share: the snapshot, the run-time state, the ledger, ids and the date.
+
+Made once per worker by edge/dataplane.py and passed down; nothing of it is module state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from os import urandom
+
+from fastgw.account.ledger import Ledger
+from fastgw.clock import Clock
+from fastgw.gateway.snapshot import Snapshot
+from fastgw.http1.writer import date_line
+from fastgw.model.deadlines import Deadlines
+from fastgw.model.exchange import Exchange
+from fastgw.upstream.registry import Registry
+
+
+class Engine:
+    __slots__ = (
+        "_date", "_date_second", "_prefix", "_serial", "clock", "closing", "deadlines", "draining", "in_flight", "ledger",
+        "log", "registry", "retries", "snapshot", "websockets",
+    )  # fmt: skip
+
+    def __init__(
+        self, snapshot: Snapshot, registry: Registry, ledger: Ledger, deadlines: Deadlines, clock: Clock,
+        log: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self.snapshot = snapshot
+        self.registry = registry
+        self.ledger = ledger
+        self.deadlines = deadlines
+        self.clock = clock
+        self.log = log  # operational lines
+        self.in_flight = 0
+        self.websockets = 0
+        self.retries: dict[str, int] = {}  # by upstream, since birth; published by the tick
+        self.draining = False  # the health path says 503
+        self.closing = False  # replies carry `Connection: close`
+        # Ids are a random prefix of this worker's birth and a count: unique, and 0.15 us instead of urandom's 0.46.
+        self._prefix = urandom(8).hex().encode()
+        self._serial = int.from_bytes(urandom(4), "big") << 28
+        self._date_second = -1
+        self._date = b""
+
+    def stamp(self, exchange: Exchange) -> None:
+        """Request id, trace id and span id (W3C Trace Context). A trusted peer's id is kept, a valid trace continued."""
+        self._serial += 1
+        span = b"%016x" % self._serial
+        exchange.span = span
+        request_id = exchange.request_id = self._prefix + span
+        head = exchange.head
+        if head is not None:
+            if head.request_id and exchange.trusted:
+                exchange.request_id = head.request_id
+            if head.traceparent:
+                request_id = head.traceparent[3:35]
+        exchange.trace_id = request_id
+
+    def date(self, wall: float) -> bytes:
+        """The `Date` line of this second."""
+        second = int(wall)
+        if second != self._date_second:
+            self._date_second = second
+            self._date = date_line(wall)
+        return self._date
+
+    def close(self, exchange: Exchange, now: float) -> None:
+        """The last phase, exactly once per exchange."""
+        self.in_flight -= 1
+        route = exchange.route
+        if route is not None:
+            route.in_flight -= 1
+        exchange.wall = self.clock.wall()
+        self.ledger.close(exchange, now)

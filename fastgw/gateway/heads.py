@@ -1,0 +1,174 @@
+"""Heads that leave the gateway: the request towards an upstream, the answer towards a client. Bytes only, no I/O.
+
+Rewrites, forwarding headers, ids and re-framing all happen here. The common case of each is one join.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from fastgw.http1.fields import lines_of
+from fastgw.http1.writer import CHUNKED, CONNECTION_CLOSE, CONNECTION_KEEP_ALIVE, UPGRADE
+from fastgw.model.exchange import Exchange
+from fastgw.model.messages import Framing, RequestHead, ResponseHead
+from fastgw.model.route import HeaderRewriter
+
+if TYPE_CHECKING:
+    from fastgw.gateway.downstream import Downstream
+    from fastgw.gateway.snapshot import Network
+    from fastgw.upstream.target import Target
+
+# Variants of one head that are remembered with it; more routes than that on one header block are rendered anew.
+MAX_VARIANTS = 8
+
+
+def request_head(exchange: Exchange, client: Downstream, target: Target) -> bytes:
+    """The head of the request towards `target`, its empty line included. What was matched is what is forwarded."""
+    head = exchange.head
+    route = exchange.route
+    assert head is not None and route is not None
+    path = exchange.path
+    if route.path_rewrite is not None:
+        path = route.path_rewrite.apply(path)
+    lines = client.forward_lines
+    if exchange.trusted or route.request_headers is not None or not route.preserve_host or not head.host_field:
+        forward = _variant(exchange, head, target)
+        if exchange.trusted:
+            lines = _trusted_lines(exchange, head, client)
+    else:
+        forward = head.forward
+    if exchange.http10:
+        lines = lines.replace(b"Via: 1.1 ", b"Via: 1.0 ")
+    flags = b"-01\r\n\r\n"
+    if head.traceparent:
+        flags = head.traceparent[52:55] + b"\r\n\r\n"
+    if head.websocket:
+        flags = flags[:-2] + UPGRADE + b"\r\n"
+    return b"".join(
+        (exchange.method, b" ", path, exchange.query, b" HTTP/1.1\r\n", forward, lines, b"X-Request-Id: ",
+         exchange.request_id, b"\r\ntraceparent: 00-", exchange.trace_id, b"-", exchange.span, flags)
+    )  # fmt: skip
+
+
+def _variant(exchange: Exchange, head: RequestHead, target: Target) -> bytes:
+    """The client's lines with the route's changes, remembered with the head."""
+    route = exchange.route
+    assert route is not None
+    host = b"" if route.preserve_host and head.host_field else target.host_field
+    key = (exchange.trusted, route.request_headers, host)
+    made = head.rewritten.get(key)
+    if made is None:
+        made = head.trusted_forward if exchange.trusted else head.forward
+        if route.request_headers is not None:
+            made = rewritten(made, route.request_headers)
+        if host:
+            kept = [line for name, line in lines_of(made) if name != b"host"]
+            made = b"Host: " + host + b"\r\n" + b"".join(kept)
+        if len(head.rewritten) < MAX_VARIANTS:
+            head.rewritten[key] = made
+    return made
+
+
+def rewritten(block: bytes, rewrite: HeaderRewriter) -> bytes:
+    """Field lines after `remove` and `set`; `set` replaces every line of its name."""
+    gone = rewrite.remove | {name for name, _ in rewrite.set}
+    kept = [line for name, line in lines_of(block) if name not in gone]
+    kept += [line for _, line in rewrite.set]
+    return b"".join(kept)
+
+
+def _trusted_lines(exchange: Exchange, head: RequestHead, client: Downstream) -> bytes:
+    """Forwarding headers behind a trusted proxy: -For is appended, -Proto, -Host and -Port are kept if they came."""
+    fields = head.fields
+    seen = fields.get(b"x-forwarded-for")
+    chain = seen + b", " + client.peer if seen else client.peer
+    parts = [b"X-Forwarded-For: " + chain + b"\r\n"]
+    if b"x-forwarded-proto" not in fields:
+        parts.append(b"X-Forwarded-Proto: " + exchange.scheme + b"\r\n")
+    if b"x-forwarded-port" not in fields:
+        parts.append(b"X-Forwarded-Port: " + client.port + b"\r\n")
+    parts.append(b"Via: 1.1 fastgw\r\n")
+    return b"".join(parts)
+
+
+def client_address(head: RequestHead, peer: bytes, trusted: tuple[Network, ...]) -> bytes:
+    """The rightmost address of X-Forwarded-For that is not a trusted proxy; the peer where there is none (section 6)."""
+    value = head.fields.get(b"x-forwarded-for")
+    if not value:
+        return peer
+    found = peer
+    for item in reversed(value.split(b",")):
+        try:
+            address = ip_address(_bare(item.strip(b" \t")).decode("ascii"))
+        except (ValueError, UnicodeDecodeError):
+            return found  # what stands left of something unreadable cannot be believed
+        found = str(address).encode()
+        if not any(address in network for network in trusted):
+            return found
+    return found
+
+
+def _bare(item: bytes) -> bytes:
+    """`[::1]:80` -> `::1`, `192.0.2.1:80` -> `192.0.2.1`: some proxies add the port."""
+    if item.startswith(b"["):
+        return item[1:].partition(b"]")[0]
+    if item.count(b":") == 1:
+        return item.partition(b":")[0]
+    return item
+
+
+def answer_head(
+    exchange: Exchange, head: ResponseHead, how: Framing, date: bytes, timing: bytes
+) -> tuple[bytes, bool]:
+    """(the answer's head towards the client with its empty line, whether its body must be chunked here).
+
+    May clear `exchange.keep_alive`: an HTTP/1.0 client learns the end of an unknown length only by the close.
+    """
+    route = exchange.route
+    assert route is not None
+    rendered = head.rendered
+    if route.response_headers is not None:
+        rendered = _answer_variant(head, route.response_headers)
+    parts = [rendered]
+    if not head.has_date:
+        parts.append(date)
+    chunked = False
+    if how is Framing.CHUNKED or how is Framing.CLOSE:
+        if exchange.http10:
+            exchange.keep_alive = False
+        else:
+            chunked = True
+            parts.append(CHUNKED)
+    if timing:
+        parts.append(timing)
+    parts += (b"X-Request-Id: ", exchange.request_id, b"\r\n")
+    if not exchange.keep_alive:
+        parts.append(CONNECTION_CLOSE)
+    elif exchange.http10:
+        parts.append(CONNECTION_KEEP_ALIVE)
+    parts.append(b"\r\n")
+    return b"".join(parts), chunked
+
+
+def _answer_variant(head: ResponseHead, rewrite: HeaderRewriter) -> bytes:
+    made = head.rewritten.get(rewrite)
+    if made is None:
+        line, _, block = head.rendered.partition(b"\r\n")
+        made = line + b"\r\n" + rewritten(block, rewrite)
+        if len(head.rewritten) < MAX_VARIANTS:
+            head.rewritten[rewrite] = made
+    return made
+
+
+def switching_head(exchange: Exchange, head: ResponseHead) -> bytes:
+    """101 towards the client."""
+    return b"".join((head.rendered, UPGRADE, b"X-Request-Id: ", exchange.request_id, b"\r\n\r\n"))
+
+
+def timing_line(gateway_seconds: float, upstream_seconds: float) -> bytes:
+    """Server-Timing (W3C): milliseconds of each side until the answer's first byte."""
+    return b"Server-Timing: gateway;dur=%.3f, upstream;dur=%.3f\r\n" % (
+        gateway_seconds * 1e3,
+        upstream_seconds * 1e3,
+    )

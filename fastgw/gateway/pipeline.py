@@ -1,0 +1,167 @@
+"""Run an exchange through the phases, and send the answers that the gateway makes itself.
+
+What lives here: admission, routing, the chain, local replies. What may not: bytes of the client (edge), attempts (forward).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastgw.errors import STATUS, HttpError, Reason, Source
+from fastgw.gateway.heads import client_address, rewritten, timing_line
+from fastgw.http1 import writer
+from fastgw.model.exchange import Exchange
+from fastgw.model.messages import Reply
+from fastgw.model.route import Route
+from fastgw.routing.table import MethodNotAllowed
+
+if TYPE_CHECKING:
+    from fastgw.gateway.downstream import Downstream
+    from fastgw.gateway.engine import Engine
+    from fastgw.gateway.forward import Forward
+
+_HEALTHY = Reply(Reason.OK, 200, body=b"ok\n", content_type=b"text/plain")
+_DRAINING = Reply(Reason.DRAINING, STATUS[Reason.DRAINING], "the gateway is about to stop", rule="drain")
+_NO_ROUTE = Reply(Reason.NO_ROUTE, STATUS[Reason.NO_ROUTE], "no route matches the host, path and headers")
+_OVERLOADED = Reply(
+    Reason.OVERLOADED,
+    STATUS[Reason.OVERLOADED],
+    "the gateway serves as many exchanges as it may; try again shortly",
+    rule="max_in_flight",
+)
+_REFUSED_METHOD = Reply(
+    Reason.METHOD_NOT_ALLOWED,
+    STATUS[Reason.METHOD_NOT_ALLOWED],
+    "CONNECT and TRACE are not served",
+    headers=b"Allow: GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS\r\n",
+)
+_OPTIONS = Reply(Reason.OK, 204, headers=b"Allow: GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS\r\n")
+_EXPECTATION = Reply(Reason.BAD_REQUEST, 417, "the only expectation known is 100-continue", rule="expect")
+_TOO_LARGE = Reply(
+    Reason.BODY_TOO_LARGE, STATUS[Reason.BODY_TOO_LARGE], "the request body is larger than allowed", rule="max_body"
+)
+
+
+def run(engine: Engine, client: Downstream, forward: Forward, exchange: Exchange) -> None:
+    """Phases 1 to 10 for an exchange whose head is valid. Hot."""
+    snapshot = engine.snapshot
+    exchange.version = snapshot.version
+    reply = _admit(engine, client, exchange)
+    if reply is None:
+        head = exchange.head
+        assert head is not None
+        found = snapshot.table.find(exchange.host, exchange.method, exchange.path, head.fields)
+        if found.__class__ is Route:
+            reply = _routed(exchange, found)
+            if reply is None:
+                forward.start(exchange)
+                return
+        else:
+            reply = _unrouted(found)
+    send_reply(engine, client, exchange, reply)
+
+
+def _admit(engine: Engine, client: Downstream, exchange: Exchange) -> Reply | None:
+    """Phase 1, what is left of it after the edge."""
+    snapshot = engine.snapshot
+    head = exchange.head
+    assert head is not None
+    if exchange.trusted:
+        exchange.client = client_address(head, client.peer, snapshot.trusted)
+    health = client.health_path
+    if health and exchange.path == health:
+        return _DRAINING if engine.draining else _HEALTHY
+    if engine.in_flight > snapshot.server.max_in_flight:
+        return _OVERLOADED
+    if head.expect_unknown:
+        return _EXPECTATION
+    method = exchange.method
+    if method == b"CONNECT" or method == b"TRACE":
+        return _REFUSED_METHOD
+    if exchange.path == b"*":
+        return _OPTIONS
+    return None
+
+
+def _routed(exchange: Exchange, route: Route) -> Reply | None:
+    """Phases 3 to 7: the route's chain, in its order."""
+    exchange.route = route
+    route.in_flight += 1
+    for policy in route.chain:
+        reply = policy.check(exchange)
+        if reply is not None:
+            return reply
+    head = exchange.head
+    assert head is not None
+    if head.length > route.max_body:
+        return _TOO_LARGE
+    return route.reply
+
+
+def _unrouted(found: object) -> Reply:
+    if isinstance(found, MethodNotAllowed):
+        return Reply(
+            Reason.METHOD_NOT_ALLOWED,
+            STATUS[Reason.METHOD_NOT_ALLOWED],
+            "the path exists, for other methods",
+            headers=b"Allow: " + found.allow + b"\r\n",
+        )
+    return _NO_ROUTE
+
+
+def send_reply(engine: Engine, client: Downstream, exchange: Exchange, reply: Reply) -> None:
+    """Answer for the gateway itself, account, and let the connection go on or end."""
+    exchange.reason = reply.reason
+    exchange.status = reply.status
+    exchange.source = Source.GATEWAY
+    exchange.rule = reply.rule
+    unread = client.settle_body()
+    if unread or writer.closes(reply) or engine.closing:
+        exchange.keep_alive = False
+    now = engine.clock.now()
+    data = writer.reply(
+        _with_extras(engine, exchange, reply, now),
+        exchange.request_id,
+        engine.date(engine.clock.wall()),
+        head_only=exchange.method == b"HEAD",
+        close=not exchange.keep_alive,
+        http10=exchange.http10,
+    )
+    exchange.bytes_out += len(data)
+    client.write(data)
+    engine.close(exchange, now)
+    client.finished(exchange)
+
+
+def _with_extras(engine: Engine, exchange: Exchange, reply: Reply, now: float) -> Reply:
+    """Response-side rules hold for local replies too: the route's response headers, and Server-Timing."""
+    extra = b""
+    route = exchange.route
+    if route is not None and route.response_headers is not None:
+        extra = rewritten(b"", route.response_headers)
+    if wants_timing(engine, exchange):
+        extra += timing_line(now - exchange.started - exchange.upstream_seconds, exchange.upstream_seconds)
+    if not extra:
+        return reply
+    return Reply(
+        reply.reason, reply.status, reply.detail, rule=reply.rule, headers=reply.headers + extra, body=reply.body,
+        content_type=reply.content_type,
+    )  # fmt: skip
+
+
+def wants_timing(engine: Engine, exchange: Exchange) -> bool:
+    """`server_timing: true`, or a trusted peer that asks with `X-Server-Timing: 1`."""
+    if engine.snapshot.server.server_timing:
+        return True
+    head = exchange.head
+    return exchange.trusted and head is not None and head.fields.get(b"x-server-timing") == b"1"
+
+
+def refusal(error: HttpError) -> Reply:
+    """The reply to a message that breaks a rule."""
+    return Reply(error.reason, error.status, error.detail)
+
+
+def failure(reason: Reason, detail: str, rule: str = "") -> Reply:
+    """The reply to an attempt that failed before anything of its answer was sent on."""
+    return Reply(reason, STATUS[reason], detail, rule=rule)
