@@ -38,7 +38,7 @@ class Gateway:
     listeners unless the document has its own. Every gateway writes its access log to a file in its
     directory."""
 
-    def __init__(self, directory: Path, config: Config, *, listeners: list[Config] | None = None) -> None:
+    def __init__(self, directory: Path, config: Config, *, unix_listener: str = "", workers: int = 1) -> None:
         self.directory = directory
         self.file = directory / "gateway.yaml"
         self.log_path = directory / "access.log"
@@ -46,8 +46,9 @@ class Gateway:
         self.journal = Journal(self.log_path)
         self.port = 0
         self.admin_port = 0
-        self._listeners = listeners
-        self._config = config
+        self.unix_listener = unix_listener
+        self.workers = workers
+        self.config = config
         self.process: subprocess.Popen[bytes] | None = None
 
     # --- life ---
@@ -65,7 +66,7 @@ class Gateway:
 
     def spawn(self, env: dict[str, str] | None = None) -> None:
         self.port, self.admin_port = free_port(), free_port()
-        self.write(self._config)
+        self.write(self.config)
         self.run(env)
 
     def run(self, env: dict[str, str] | None = None) -> None:
