@@ -34,9 +34,8 @@ def free_port() -> int:
 
 
 class Gateway:
-    """`config` is the document without addresses, store and log: those are filled in here, as are
-    listeners unless the document has its own. Every gateway writes its access log to a file in its
-    directory."""
+    """`config` is the document without addresses, store and log: those are filled in here. Every
+    gateway writes its access log to a file in its directory."""
 
     def __init__(self, directory: Path, config: Config, *, unix_listener: str = "", workers: int = 1) -> None:
         self.directory = directory
@@ -83,10 +82,12 @@ class Gateway:
             )
 
     def document(self, config: Config) -> Config:
-        document = {
-            "listeners": self._listeners
-            or [{"address": f"127.0.0.1:{self.port}", "health_path": "/healthz"}],
-            "workers": 1,
+        listeners: list[Config] = [{"address": f"127.0.0.1:{self.port}", "health_path": "/healthz"}]
+        if self.unix_listener:
+            listeners.append({"address": f"unix:{self.unix_listener}"})
+        document: Config = {
+            "listeners": listeners,
+            "workers": self.workers,
             "admin": {"address": f"127.0.0.1:{self.admin_port}"},
             "store": f"file:{self.directory / 'store'}",
             "log": {"access": str(self.log_path)},
