@@ -42,9 +42,9 @@ def answer(status: str, document: dict[str, object]) -> bytes:
     return head.encode() + body
 
 
-def serve(sock: socket.socket) -> None:
+def exchanges(sock: socket.socket) -> None:
+    """Requests of one connection until it ends."""
     buffer = memoryview(bytearray(BUFFER))
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     pending = b""
     with sock:
         while True:
@@ -76,8 +76,9 @@ def serve(sock: socket.socket) -> None:
 
 
 def _connection(sock: socket.socket) -> None:
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
-        serve(sock)
+        exchanges(sock)
     except ConnectionError:
         return  # the side went away: its own figures say so
 

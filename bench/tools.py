@@ -42,23 +42,27 @@ TOOLS = {
 }
 
 
-def find(name: str) -> str | None:
+def search_path() -> str:
+    return os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
+
+
+def find(name: str, search: str | None = None) -> str | None:
     """Path of a program: the folder of this Python first (wheels put theirs there), then PATH and sbin."""
     beside = Path(sys.executable).parent / name
     if beside.is_file() and os.access(beside, os.X_OK):
         return str(beside)
-    return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
+    return shutil.which(name, path=search or search_path())
 
 
-def path_of(name: str) -> str:
-    path = find(name)
+def path_of(name: str, search: str | None = None) -> str:
+    path = find(name, search)
     if path is None:
         raise BenchError(f"{name} is missing: {TOOLS[name].install}")
     return path
 
 
-def missing(names: Iterable[str]) -> list[Tool]:
-    return [TOOLS[name] for name in names if find(name) is None]
+def missing(names: Iterable[str], search: str | None = None) -> list[Tool]:
+    return [TOOLS[name] for name in names if find(name, search) is None]
 
 
 def install(wanted: Iterable[Tool]) -> None:

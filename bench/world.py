@@ -83,6 +83,8 @@ class World:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+        for instance in self.instances:  # hundreds of megabytes of log lines that are counted by now
+            instance.plan.access_log.unlink(missing_ok=True)
 
     def _spawn(
         self, name: str, argv: Sequence[str], cores: Sequence[int], command: Command | None

@@ -6,17 +6,13 @@ Every event is confirmed by the side itself before the next: an event that did n
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from bench import cpu
+from bench import admin, cpu
 from bench.errors import BenchError
 from bench.setting import OURS
 from bench.world import Instance
@@ -26,21 +22,14 @@ POLL_SECONDS = 0.005
 STALL_SECONDS = 1.5
 
 
-def status(instance: Instance) -> dict[str, Any]:
-    """GET /api/status of the gateway's admin address."""
-    url = f"http://127.0.0.1:{instance.plan.admin_port}/api/status"
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            found: dict[str, Any] = json.load(answer)
-            return found
-    except (OSError, ValueError) as error:
-        raise BenchError(f"{instance.label}: {url}: {error}") from error
-
-
 def workers(instance: Instance) -> set[int]:
     """Pids of the processes that serve."""
     if instance.wanted.kind == OURS:
-        return {int(worker["pid"]) for worker in status(instance)["workers"] if worker["pid"]}
+        return {
+            int(worker["pid"])
+            for worker in admin.status(instance.plan.admin_port)["workers"]
+            if worker["pid"]
+        }
     found = set()
     for pid in cpu.process_tree(instance.process.pid)[1:]:
         with contextlib.suppress(OSError):
@@ -49,12 +38,12 @@ def workers(instance: Instance) -> set[int]:
     return found
 
 
-def wait_for(what: str, done: Callable[[], bool]) -> float:
+def wait_for(what: str, done: Callable[[], bool], within: float = CONFIRM_SECONDS) -> float:
     """Seconds until `done`."""
     begin = time.monotonic()
     while not done():
-        if time.monotonic() - begin > CONFIRM_SECONDS:
-            raise BenchError(f"{what}: not within {CONFIRM_SECONDS:.0f} s")
+        if time.monotonic() - begin > within:
+            raise BenchError(f"{what}: not within {within:.0f} s")
         time.sleep(POLL_SECONDS)
     return time.monotonic() - begin
 
@@ -70,16 +59,9 @@ def changed_config(kind: str, original: str, number: int) -> str:
 def _reload_once(instance: Instance, original: str, number: int) -> float:
     instance.command.config.write_text(changed_config(instance.wanted.kind, original, number))
     if instance.wanted.kind == OURS:
-        before = status(instance)["version"]
+        before = admin.status(instance.plan.admin_port)["version"]
         os.kill(instance.process.pid, signal.SIGHUP)
-
-        def served() -> bool:
-            found = status(instance)
-            return found["version"] > before and all(
-                worker["version"] == found["version"] for worker in found["workers"]
-            )
-
-        return wait_for("reload of fastgw", served)
+        return admin.wait_for_version(instance.plan.admin_port, before, CONFIRM_SECONDS)
     old = workers(instance)
     os.kill(instance.process.pid, signal.SIGHUP)
     return wait_for("reload of nginx", lambda: len(workers(instance) - old) == instance.wanted.workers)

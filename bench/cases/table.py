@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.cases import bodies, idle, latency, requests
+from bench.cases import bodies, idle, latency, reload, requests
 from bench.results import CaseResult
 from bench.setting import Setting
 
@@ -14,6 +14,7 @@ CASES: dict[str, Callable[[Setting], list[CaseResult]]] = {
     "latency": latency.run,
     "workers": requests.workers,
     "routes": requests.routes,
+    "reload": reload.run,
     "bodies": bodies.run,
     "idle": idle.run,
 }

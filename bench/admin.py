@@ -1,0 +1,37 @@
+"""What the bench asks the gateway itself: GET /api/status of the admin address."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from typing import Any
+
+from bench.errors import BenchError
+
+
+def status(admin_port: int) -> dict[str, Any]:
+    url = f"http://127.0.0.1:{admin_port}/api/status"
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            found: dict[str, Any] = json.load(answer)
+            return found
+    except (OSError, ValueError) as error:
+        raise BenchError(f"{url}: {error}") from error
+
+
+def served_by_all(found: dict[str, Any], above: int) -> bool:
+    """Every worker serves the newest version, and that is a newer one than `above`."""
+    newest = found["version"]
+    workers = found["workers"]
+    return newest > above and bool(workers) and all(worker["version"] == newest for worker in workers)
+
+
+def wait_for_version(admin_port: int, above: int, within: float) -> float:
+    """Seconds until every worker serves a version above the given one."""
+    begin = time.monotonic()
+    while not served_by_all(status(admin_port), above):
+        if time.monotonic() - begin > within:
+            raise BenchError(f"no version above {above} within {within:.0f} s")
+        time.sleep(0.005)
+    return time.monotonic() - begin
