@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import orjson
@@ -22,8 +22,8 @@ from fastgw.control.published import History
 from fastgw.control.publisher import Publisher
 from fastgw.control.readiness import Readiness
 from fastgw.control.status import Status
-from fastgw.gateway.document.secrets import masked
-from fastgw.versions.store import VersionStore
+from fastgw.gateway.document.masking import masked
+from fastgw.versions.version import StoreError, VersionStore
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -47,7 +47,7 @@ class AdminApi:
     scraping: asyncio.Lock
 
     def application(self) -> web.Application:
-        app = web.Application(middlewares=[web.middleware(self._guard)], client_max_size=_MAX_BODY)
+        app = web.Application(middlewares=[self._guard], client_max_size=_MAX_BODY)
         app.router.add_get("/livez", self._livez)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._metrics)
@@ -57,6 +57,7 @@ class AdminApi:
         app.on_response_prepare.append(_finish)
         return app
 
+    @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Admission first, also for what does not exist; then all that goes wrong becomes a problem."""
         refusal = self.admission.refuse(request.headers, self.history.current.document.base.admin.token)
@@ -75,6 +76,8 @@ class AdminApi:
             return problem(405, "method_not_allowed", f"This path knows {allowed}", fields={"Allow": allowed})
         except web.HTTPRequestEntityTooLarge:
             return problem(413, "body_too_large", f"A body may have {_MAX_BODY} bytes")
+        except StoreError as error:
+            return problem(503, "store_unavailable", str(error))
         except web.HTTPException as error:
             return problem(error.status, "bad_request", error.reason)
         except Exception:
@@ -100,25 +103,27 @@ class AdminApi:
         return _json(self.status.plain())
 
     async def _config(self, request: web.Request) -> web.Response:
-        current = self.history.current
         wanted = request.query.get("version")
-        if wanted is None:
-            number, plain = current.version, await asyncio.to_thread(lambda: current.document.plain)
-        else:
-            # Bounded: Python refuses to turn thousands of digits into a number, and no store has so many.
-            if not (wanted.isascii() and wanted.isdigit() and len(wanted) <= 18):
-                return problem(400, "bad_request", "version is a number")
-            version = await asyncio.to_thread(self.store.get, int(wanted))
-            if version is None:
-                return problem(404, "not_found", f"There is no version {int(wanted)}")
-            number, plain = version.number, version.plain
+        # Bounded: Python refuses to turn thousands of digits into a number, and no store has so many versions.
+        if wanted is not None and not (wanted.isascii() and wanted.isdigit() and len(wanted) <= 18):
+            return problem(400, "bad_request", "version is a number")
+        found = await asyncio.to_thread(self._shown, None if wanted is None else int(wanted))
+        if found is None:
+            return problem(404, "not_found", f"There is no version {wanted}")
+        number, body = found
         tag = f'"{number}"'
-        known = [
-            each.strip().removeprefix("W/") for each in request.headers.get("If-None-Match", "").split(",")
-        ]
+        known = [each.strip() for each in request.headers.get("If-None-Match", "").split(",")]
         if tag in known or "*" in known:
             return web.Response(status=304, headers={"ETag": tag})
-        return _json(masked(plain), {"ETag": tag})
+        return web.Response(body=body, content_type="application/json", headers={"ETag": tag})
+
+    def _shown(self, wanted: int | None) -> tuple[int, bytes] | None:
+        """In a thread: 10,000 routes take a quarter of a second."""
+        current = self.history.current
+        if wanted is None or wanted == current.version:
+            return current.version, orjson.dumps(masked(current.document.plain))
+        version = self.store.get(wanted)
+        return None if version is None else (version.number, orjson.dumps(masked(version.plain)))
 
     async def _reload(self, request: web.Request) -> web.Response:
         await request.read()
@@ -152,5 +157,5 @@ async def _finish(request: web.Request, response: web.StreamResponse) -> None:
     response.headers["X-Content-Type-Options"] = "nosniff"
 
 
-def _json(value: object, fields: Mapping[str, str] | None = None) -> web.Response:
-    return web.Response(body=orjson.dumps(value), content_type="application/json", headers=fields)
+def _json(value: object) -> web.Response:
+    return web.Response(body=orjson.dumps(value), content_type="application/json")

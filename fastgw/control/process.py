@@ -30,10 +30,10 @@ from fastgw.control.resolver import Resolve, Resolver, system_resolver
 from fastgw.control.status import Status
 from fastgw.gateway.document.load import load_parts
 from fastgw.gateway.document.model import Document
+from fastgw.gateway.document.publish import open_store
 from fastgw.ipc import messages
 from fastgw.ipc.channel import Received
 from fastgw.ipc.context import ControlContext
-from fastgw.versions.store import FileStore
 
 # How often readiness looks at the workers; it counts whole seconds.
 _TICK = 0.5
@@ -80,7 +80,7 @@ class Control:
             on_orphaned=self._over.set,
         )
         self._resolver = Resolver(resolve, self._peers.tell_addresses, self._log, context.addresses)
-        store = FileStore(document.base.store.directory)
+        store = open_store(document.base.store)
         publisher = Publisher(
             context.config_path,
             context.environ,

@@ -1,63 +1,25 @@
-"""Documents, channels and a log that can be read, for the tests of control."""
+"""Fixtures of the tests of control."""
 
 from __future__ import annotations
 
-import os
+import asyncio
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
-from fastgw.control.operator_log import OperatorLog
+from fastgw.clock import SystemClock
+from fastgw.control.process import Control
 from fastgw.control.published import Published
-from fastgw.gateway.document import model
 from fastgw.gateway.document.model import Document
-
-Make = Callable[..., Document]
-
-
-class ReadableLog(OperatorLog):
-    """The log, and what was said into it."""
-
-    def __init__(self) -> None:
-        self._read, write = os.pipe2(os.O_NONBLOCK)
-        self.write_fd = write
-        super().__init__(write)
-
-    def lines(self) -> list[str]:
-        try:
-            data = os.read(self._read, 1 << 16).decode()
-        except BlockingIOError:
-            return []
-        assert all(line.startswith("!") for line in data.splitlines())
-        return [line[1:] for line in data.splitlines()]
-
-    def close(self) -> None:
-        os.close(self._read)
-        os.close(self.write_fd)
-
-
-def make_document(**more: Any) -> Document:
-    plain: dict[str, Any] = {
-        "listeners": [{"address": "127.0.0.1:8080"}],
-        "upstreams": {"orders": {"targets": ["http://127.0.0.1:9001"]}},
-        "routes": [{"name": "orders", "match": {"path": "/orders/*"}, "upstream": "orders"}],
-        **more,
-    }
-    parts = model.split(plain)
-    hashes = {key: model.part_hash(part) for key, part in parts.items()}
-    steps = model.apply_parts(None, parts.items(), model.document_hash(hashes))
-    while True:
-        try:
-            next(steps)
-        except StopIteration as finished:
-            document: Document = finished.value
-            return document
+from tests.control.harness import Gateway, ReadableLog, make_document
 
 
 @pytest.fixture
-def document() -> Make:
+def document() -> Callable[..., Document]:
     return make_document
 
 
@@ -83,3 +45,34 @@ def admin_socket() -> Iterator[socket.socket]:
     sock.setblocking(False)
     yield sock
     sock.close()
+
+
+@pytest.fixture
+def token() -> str:
+    """A module that wants one overrides it."""
+    return ""
+
+
+@pytest.fixture
+async def gateway(
+    tmp_path: Path, admin_socket: socket.socket, log: ReadableLog, token: str
+) -> AsyncIterator[Gateway]:
+    made = Gateway(tmp_path, admin_socket, log, token)
+    loop = asyncio.get_running_loop()
+    running = asyncio.ensure_future(Control(made.context, loop, SystemClock(), made.resolve).run())
+    hearing = asyncio.ensure_future(made.heard("ready"))
+    await asyncio.wait({running, hearing}, return_when=asyncio.FIRST_COMPLETED)
+    assert not running.done(), running.exception()
+    await hearing
+    yield made
+    made.supervisor.close()
+    async with asyncio.timeout(10):
+        await running
+    loop.set_exception_handler(None)
+    await loop.shutdown_default_executor()
+
+
+@pytest.fixture
+async def client(gateway: Gateway) -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{gateway.port}") as session:
+        yield session

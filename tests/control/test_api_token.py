@@ -1,0 +1,48 @@
+"""The admin API where a token is set: nothing is answered without it, and it never shows."""
+
+import aiohttp
+import pytest
+
+from tests.control.harness import Gateway
+
+TOKEN = "a-token-of-at-least-thirty-two-bytes"
+CALLS = ["/livez", "/readyz", "/metrics", "/api/status", "/api/config", "/nothing"]
+
+
+@pytest.fixture
+def token() -> str:
+    return TOKEN
+
+
+@pytest.mark.parametrize("path", CALLS)
+async def test_without_the_token_nothing_is_answered(client: aiohttp.ClientSession, path: str) -> None:
+    answer = await client.get(path)
+    assert answer.status == 401
+    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="fastgw"'
+    answer = await client.get(path, headers={"Authorization": f"Bearer {TOKEN}x"})
+    assert answer.status == 401
+    assert "invalid_token" in answer.headers["WWW-Authenticate"]
+    assert TOKEN not in await answer.text()
+
+
+async def test_with_the_token_everything_is(client: aiohttp.ClientSession) -> None:
+    fields = {"Authorization": f"Bearer {TOKEN}"}
+    assert (await client.get("/livez", headers=fields)).status == 200
+    assert (await client.get("/api/status", headers=fields)).status == 200
+    assert (await client.get("/nothing", headers=fields)).status == 404
+
+
+async def test_the_token_is_masked(gateway: Gateway, client: aiohttp.ClientSession) -> None:
+    for path in ("/api/config", "/api/status", f"/api/config?version={gateway.version}"):
+        answer = await client.get(path, headers={"Authorization": f"Bearer {TOKEN}"})
+        assert answer.status == 200 and TOKEN not in await answer.text()
+
+
+async def test_a_reload_that_changes_the_token_takes_effect_at_once(
+    gateway: Gateway, client: aiohttp.ClientSession
+) -> None:
+    gateway.write(gateway.path.read_text().replace(TOKEN, TOKEN.upper()))
+    fields = {"Authorization": f"Bearer {TOKEN}"}
+    assert (await client.post("/api/reload", json={}, headers=fields)).status == 200
+    assert (await client.get("/livez", headers=fields)).status == 401
+    assert (await client.get("/livez", headers={"Authorization": f"Bearer {TOKEN.upper()}"})).status == 200
