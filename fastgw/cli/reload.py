@@ -96,10 +96,15 @@ def ask(address: Address, token: str) -> int:
 
 def _problems(body: dict[str, Any]) -> list[str]:
     """Of a problem document: each error on its line, or the detail, or the title."""
-    errors = body.get("errors")
-    if isinstance(errors, list) and errors:
-        return [str(each.get("detail", each)) if isinstance(each, dict) else str(each) for each in errors]
-    return [str(body[key]) for key in ("detail", "title") if body.get(key)][:1]
+    from fastgw.config.errors import Problem  # noqa: PLC0415
+
+    lines = []
+    for each in body.get("errors") or ():
+        try:
+            lines.append(str(Problem(each["file"], each["line"], each["path"], each["message"])))
+        except (TypeError, KeyError):
+            lines.append(str(each))
+    return lines or [str(body[key]) for key in ("detail", "title") if body.get(key)][:1]
 
 
 class _Connection(http.client.HTTPConnection):

@@ -55,17 +55,19 @@ def command(path: Path) -> None:
 
 def run_file(path: Path) -> int:
     """Load, publish, run; returns the exit code."""
-    # The imports of a whole gateway take 0.3 s, which no other verb should pay.
+    # The imports of a whole gateway take 0.3 s, which no other verb should pay, nor one that only finds
+    # mistakes.
     from fastgw.config.errors import ConfigError  # noqa: PLC0415
     from fastgw.supervisor.exits import Exit  # noqa: PLC0415
-    from fastgw.supervisor.real import roles  # noqa: PLC0415
-    from fastgw.supervisor.start import run  # noqa: PLC0415
 
     try:
         settings = settings_of(path)
     except ConfigError as error:
         click.echo(str(error), err=True)
         return int(Exit.CONFIG)
+    from fastgw.supervisor.real import roles  # noqa: PLC0415
+    from fastgw.supervisor.start import run  # noqa: PLC0415
+
     return int(run(settings, roles()))
 
 

@@ -153,6 +153,7 @@ class Crew:
 
 def run_logger(reading: list[int], access: str, orphan_limit: float, slot: Slot, clock: Clock) -> int:
     """`access`: stdout, none, or a path."""
+    slot.set(Word.PID, os.getpid())
     logger = LoggerProcess(reading, orphan_limit)
     if access != "none":
         path = None if access == "stdout" else access

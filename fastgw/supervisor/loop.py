@@ -58,6 +58,7 @@ class Supervisor:
         self._table = Table(settings.workers)
         series = SeriesMemory(settings.workers + 2)
         self._slots = [series.slot(index) for index in range(settings.workers)]
+        self._logger_slot = series.slot(settings.workers + 1)
         self._follower = Follower(
             settings.document,
             booted.snapshot,
@@ -168,6 +169,8 @@ class Supervisor:
             tell(self._table.control, messages.worker_gone(process.index, pid))
         if told:
             return
+        if process.kind is Kind.LOGGER:
+            self._logger_slot.set(Word.RESPAWNS, process.backoff.deaths)
         if process.kind is Kind.WORKER:
             self._slots[process.index].set(Word.RESPAWNS, process.backoff.deaths)
             if self._cannot_boot(process, how):

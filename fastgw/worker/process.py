@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import resource
 import signal
 import traceback
 from types import FrameType
@@ -145,7 +144,7 @@ class Worker:
                 return
 
     async def _look(self) -> None:
-        """The slow pulse: adoption, the parent, memory."""
+        """The slow pulse: adoption, the parent, garbage."""
         turn = 0
         while True:
             await asyncio.sleep(_LOOK)
@@ -155,8 +154,6 @@ class Worker:
                 await self._listening.heed_siblings()
             except OSError as error:
                 self._plane.log(f"worker {self._birth.index}: cannot accept for a sibling: {error}")
-            if turn % 10 == 0:
-                self._slot.set(Word.RSS_BYTES, _resident())
             if turn % 100 == 99 and not self._plane.in_flight():
                 gc.collect(1)  # the young generations, while nobody waits: under a millisecond
             turn += 1
@@ -203,11 +200,3 @@ class Worker:
             text += "\n" + "".join(traceback.format_exception(error))
         for line in text.rstrip().splitlines():
             self._plane.log(f"worker {self._birth.index}: {line}")
-
-
-def _resident() -> int:
-    try:
-        with open("/proc/self/statm", "rb") as statm:  # not a disk: 20 us, once a second
-            return int(statm.read().split()[1]) * resource.getpagesize()
-    except OSError:
-        return 0

@@ -68,11 +68,17 @@ def test_a_success_names_the_version(admin):
 def test_a_refusal_lists_every_problem(admin):
     _, name = admin(
         "422 Unprocessable Content",
-        {"title": "Bad", "errors": ["gateway.yaml:3: x", {"detail": "gateway.yaml:9: y"}]},
+        {
+            "title": "Bad",
+            "errors": [
+                "gateway.yaml:3: x",
+                {"file": "gateway.yaml", "line": 9, "path": "a.b", "message": "y"},
+            ],
+        },
     )
     result = run("--admin", name)
     assert result.exit_code == 1
-    assert "gateway.yaml:3: x\ngateway.yaml:9: y\n" in result.output
+    assert "gateway.yaml:3: x\ngateway.yaml:9: a.b: y\n" in result.output
     assert "nothing has changed" in result.output
 
 
