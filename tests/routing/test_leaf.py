@@ -37,6 +37,26 @@ def test_methods_first_then_more_conditions(order: tuple[Condition, ...]) -> Non
     assert made.find(b"POST", {}) == "plain"
 
 
+@pytest.mark.parametrize("order", list(permutations([PLAIN, ONE, GET_ONE])))
+def test_a_method_whose_conditions_fail_leaves_the_request_to_routes_of_any_method(
+    order: tuple[Condition, ...],
+) -> None:
+    made = leaf(*order)
+    assert made.find(b"GET", {b"x-a": b"1"}) == "get and one header"
+    assert made.find(b"GET", {}) == "plain"
+    assert leaf(*[condition for condition in order if condition is not PLAIN]).find(b"GET", {}) is None
+
+
+@pytest.mark.parametrize("order", list(permutations([TWO, ONE, GET_ONE])))
+def test_conditions_of_any_method_hold_for_a_named_one(order: tuple[Condition, ...]) -> None:
+    without_get = [condition for condition in order if condition is not GET_ONE]
+    put = ([b"PUT"], ((b"x-a", b"2"),), "put")
+    for conditions in ([put, *without_get], [*without_get, put]):
+        assert leaf(*conditions).find(b"PUT", {b"x-a": b"1", b"x-b": b"2"}) == "two headers"
+        assert leaf(*conditions).find(b"PUT", {b"x-a": b"1"}) == "one header"
+        assert leaf(*conditions).find(b"PUT", {b"x-a": b"2"}) == "put"
+
+
 def test_a_named_method_is_the_only_one() -> None:
     made = leaf(GET)
     assert made.find(b"GET", {}) == "get"
@@ -63,6 +83,9 @@ def test_many_values_of_one_field_are_one_lookup() -> None:
 def test_the_first_of_equals_wins() -> None:
     assert leaf(PLAIN, ([], (), "second")).find(b"GET", {}) == "plain"
     assert leaf(ONE, ([], ONE[1], "second")).find(b"GET", {b"x-a": b"1"}) == "one header"
+    other_field: Condition = ([], ((b"x-b", b"2"),), "second")
+    assert leaf(ONE, other_field).find(b"GET", {b"x-a": b"1", b"x-b": b"2"}) == "one header"
+    assert leaf(other_field, ONE).find(b"GET", {b"x-a": b"1", b"x-b": b"2"}) == "second"
 
 
 @pytest.mark.parametrize(
