@@ -26,7 +26,7 @@ _DEFAULT_PORTS: Final = (b"80", b"443")
 def valid_host(raw: bytes) -> bytes:
     """The lower-case name of `host[:port]`, without port and final dot; `[...]`, shortest form, for IPv6.
 
-    Raises HttpError(bad_request). 0.6 us for a name; a head that is remembered does not pay it again."""
+    Raises HttpError(bad_request). 0.4 to 0.7 us for a name; a head that is remembered does not pay it again."""
     return split_host(raw)[0]
 
 

@@ -20,7 +20,7 @@ _PLAIN_PATH: Final = rb'/[!"$&->@-\[\]-~]*'  # the same without `%`
 _QUERY: Final = rb'\?[!"$-~]*'
 
 # The common target in one match. With the search for "/." (a segment that starts with a dot) that is all
-# there is to check: 0.3 us without a query, 0.4 us with one; the careful way costs 2 to 5 us.
+# there is to check: 0.4 us without a query, 0.6 us with one; the careful way costs 1.5 to 4 us.
 _plain: Final = re.compile(rb"%b(%b)?" % (_PLAIN_PATH, _QUERY)).fullmatch
 _ORIGIN: Final = re.compile(rb"(%b)(%b)?" % (_PATH, _QUERY))
 _WHOLE_PATH: Final = re.compile(_PATH)

