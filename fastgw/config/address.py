@@ -102,9 +102,10 @@ def parse_target(text: str) -> TargetUrl:
 
 def _host(text: str) -> str:
     if text.startswith("[") or text.endswith("]"):
-        inner = text.removeprefix("[").removesuffix("]")
         try:
-            return str(ipaddress.IPv6Address(inner))
+            if not (text.startswith("[") and text.endswith("]")):
+                raise ValueError
+            return str(ipaddress.IPv6Address(text[1:-1]))
         except ValueError:
             raise ValueError(
                 "what stands in brackets is no IPv6 address; write for example [::1]:8080"

@@ -17,7 +17,13 @@ from fastgw.config.paths import text_of
 from fastgw.config.yaml import Source, parse
 from fastgw.gateway.document.files import localise
 from fastgw.gateway.document.model import Document, apply_parts, document_hash, part_hash, split
-from fastgw.gateway.document.options import DEFAULT_INSTANCE, BaseOptions, DocumentOptions, RouteOptions
+from fastgw.gateway.document.options import (
+    DEFAULT_INSTANCE,
+    DEFAULT_STORE,
+    BaseOptions,
+    DocumentOptions,
+    RouteOptions,
+)
 from fastgw.gateway.document.references import Clash, doubles, references, with_line, without_line
 from fastgw.gateway.document.unbuilt import unbuilt
 from fastgw.upstream.options import UpstreamOptions
@@ -70,6 +76,13 @@ def _read(path: Path) -> bytes:
         return ConfigError([Problem(str(path), 0, "", message)])
 
     try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        # Paths in the document start there, and documents are UTF-8.
+        raise ConfigError(
+            [Problem(ascii(str(path)), 0, "", "the path is not UTF-8; rename its folder")]
+        ) from None
+    try:
         with open(path, "rb") as file:
             data = file.read(MAX_FILE + 1)
     except FileNotFoundError:
@@ -87,9 +100,11 @@ def _read(path: Path) -> bytes:
 
 
 def _fill_in(plain: dict[str, Any], environ: Mapping[str, str]) -> None:
-    """The defaults that depend on the machine. They become part of what is published."""
+    """The defaults that depend on the machine and the file's place. They become part of what is published."""
     if plain.get("instance") is None:
         plain["instance"] = environ.get("HOSTNAME") or DEFAULT_INSTANCE
+    if plain.get("store") is None:
+        plain["store"] = DEFAULT_STORE
 
 
 def _report(finding: Finding, source: Source) -> None:

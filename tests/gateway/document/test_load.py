@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fastgw.config.errors import ConfigError
+from fastgw.gateway.document.load import load_file, load_plain
+
+Problems = Callable[..., list[str]]
+
+BROKEN = """\
+listeners:
+  - address: 127.0.0.1
+  - adress: 127.0.0.1:80
+workers: none
+drain: {delay: 5, timout: 3s}
+log: [x]
+server: {max_body: 10M, server_timing: "yes"}
+upstreams:
+  a:
+    targets: [http://1.2.3:80, {weight: 3}]
+    name: x
+  b: {targets: [http://127.0.0.1:1], connections: 3}
+routes:
+  - name: one
+    match: {path: orders, hosts: [a.b:80]}
+    upstream: bb
+  - name: two
+    match: {path: /x/*}
+    upstream: b
+  - name: three
+    match: {path: /x/*}
+    upstream: b
+  - {name: two, upstream: b, cors: {origins: 3}, max_body: "${NO}"}
+  - 3
+"""
+
+
+def test_everything_wrong_at_once_each_at_its_line(problems: Problems) -> None:
+    found = problems(BROKEN)
+    assert [line.split(": ")[:2] for line in found] == [
+        ["gateway.yaml:2", "listeners[0].address"],
+        ["gateway.yaml:3", "listeners[1].address"],
+        ["gateway.yaml:3", "listeners[1].adress"],
+        ["gateway.yaml:4", "workers"],
+        ["gateway.yaml:5", "drain.delay"],
+        ["gateway.yaml:5", "drain.timout"],
+        ["gateway.yaml:6", "log"],
+        ["gateway.yaml:7", "server.server_timing"],
+        ["gateway.yaml:7", "server.max_body"],
+        ["gateway.yaml:10", "upstreams.a.targets[0].url"],
+        ["gateway.yaml:10", "upstreams.a.targets[1].url"],
+        ["gateway.yaml:11", "upstreams.a.name"],
+        ["gateway.yaml:12", "upstreams.b.connections"],
+        ["gateway.yaml:15", "routes[0].match.hosts[0]"],
+        ["gateway.yaml:15", "routes[0].match.path"],
+        ["gateway.yaml:16", "routes[0].upstream"],
+        ["gateway.yaml:21", "routes[2].match"],
+        ["gateway.yaml:23", "routes[3].max_body"],
+        ["gateway.yaml:23", "routes[3].cors"],
+        ["gateway.yaml:23", "routes[3].name"],
+        ["gateway.yaml:24", "routes[4]"],
+    ]
+    assert all("pydantic" not in line and "Input should" not in line for line in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("", "the file is empty"),
+        ("just text", '"just text" is not a mapping'),
+        ("3", "3 is not a mapping"),
+        ("- a\n- b", "a list is not a mapping"),
+        ("null", "nothing is not a mapping"),
+        ("a: [", "."),
+        ("\0", "control character"),
+        (b"\x7fELF\x02\x01\x01\0\0", "control character"),
+        (bytes(range(128, 256)), "not UTF-8"),
+        ("listeners: 3", "3 is not a list"),
+        ("listeners:", "nothing is not a list"),
+        ("listeners: []", "listeners is empty"),
+        ("upstreams: []", "upstreams: a list is not a mapping"),
+        ("upstreams: {a: }", "upstreams.a: nothing is not a mapping"),
+        ("upstreams: {a: []}", "upstreams.a: a list is not a mapping"),
+        ("upstreams: {a: {targets: []}}", "targets is empty"),
+        ("upstreams: {'': {targets: [http://x]}}", "no name"),
+        ("routes: {}", "routes: a mapping is not a list"),
+        ("routes: [[]]", "routes[0]: a list is not a mapping"),
+        ("routes: [{name: [1]}]", "routes[0].name"),
+        ("routes: [{name: {a: 1}, match: 3, upstream: 3}]", "routes[0].match"),
+        ("workers: .nan", "not-a-number"),
+        ("workers: 99999999999999999999999999", "18 digits"),
+        ("workers: 999999", "from 1 to 512"),
+        ("server: {max_connections: 1.5}", "whole number"),
+        ("a: " + "[" * 200 + "]" * 200, "nested deeper"),
+        ("a: " + "{a: " * 30 + "}" * 30, "unknown key"),
+        ("? a\n: 1\n", "unknown key"),
+        ("? {a: 1}\n: 1\n", "a key must be text"),
+        ("1: 2", "unknown key"),
+        ("'\\0\\n': 2", "unknown key"),
+        ("listeners: &a []\nroutes: *a", "alias"),
+    ],
+)
+def test_bad_input_gets_a_place_and_a_cure(problems: Problems, text: str | bytes, hint: str) -> None:
+    found = problems(text)
+    assert any(hint in line for line in found), found
+    assert all(line.startswith("gateway.yaml:") for line in found)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    def refusal(path: Path) -> str:
+        with pytest.raises(ConfigError) as caught:
+            load_file(path, {})
+        return str(caught.value)
+
+    assert refusal(tmp_path / "no.yaml") == f"{tmp_path}/no.yaml: there is no such file; name it with -c FILE"
+    assert refusal(tmp_path) == f"{tmp_path}: this is a directory; name the file in it"
+    assert "cannot be read" in refusal(tmp_path / ("x" * 300))
+    assert "cannot be read" in refusal(tmp_path / "a\0b")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    assert "cannot be read" in refusal(tmp_path / "loop")
+    (tmp_path / "file").write_text("")
+    assert "cannot be read" in refusal(tmp_path / "file" / "gateway.yaml")
+    assert "128 MB" in refusal(Path("/dev/zero"))
+    assert "not UTF-8" in refusal(tmp_path / "\udcff" / "gateway.yaml")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_file_without_permission(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text("")
+    file.chmod(0)
+    with pytest.raises(ConfigError, match="permission denied"):
+        load_file(file, {})
+
+
+def example_of(count: int) -> str:
+    routes = "".join(
+        f"""  - name: route-{number}
+    match:
+      hosts: [api{number % 50}.example.com, "*.shop.example.com"]
+      path: /orders-{number}/*
+      methods: [GET, POST, PUT, DELETE]
+      headers: {{x-api-version: "2"}}
+    upstream: orders
+    max_body: 1MB
+    rewrite:
+      path: {{strip_prefix: /orders-{number}, add_prefix: /v2}}
+      request_headers: {{set: {{x-gateway: fastgw}}, remove: [x-debug]}}
+    timeouts: {{response: 5s, total: 10s}}
+"""
+        for number in range(count)
+    )
+    upstreams = "upstreams: {orders: {targets: [http://127.0.0.1:9001]}}\n"
+    return "listeners: [{address: '127.0.0.1:8080'}]\n" + upstreams + "routes:\n" + routes
+
+
+def test_ten_thousand_routes_within_three_seconds_of_cpu(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text(example_of(10_000))
+    began = time.process_time()
+    document = load_file(file, {})
+    assert time.process_time() - began < 3.0
+    assert len(document.routes) == 10_000
+    assert gc.isenabled()
+
+
+def test_collection_is_on_again_after_a_refusal(problems: Problems) -> None:
+    assert problems("a: 1")
+    assert gc.isenabled()
+
+
+def test_the_instance_is_named_after_the_host(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text("listeners: [{address: '127.0.0.1:8080'}]\n")
+    assert load_file(file, {}).base.instance == "gateway"
+    document = load_file(file, {"HOSTNAME": "edge-1"})
+    assert document.base.instance == "edge-1"
+    assert document.plain["instance"] == "edge-1"
+
+
+def test_what_is_kept_is_the_document_after_expansion(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text('listeners: [{address: "127.0.0.1:${PORT:-8080}"}]\ninstance: i\nworkers: ${W}\n')
+    document = load_file(file, {"W": "3"})
+    assert document.base.workers == 3
+    assert document.plain["listeners"] == [{"address": "127.0.0.1:8080"}]
+    assert load_plain(document.plain, "again").hash == document.hash
+
+
+def test_plain_values_have_problems_without_lines(plain: dict[str, Any]) -> None:
+    plain["routes"].append(dict(plain["routes"][0], name="three"))
+    plain["routes"].append(plain["routes"][1])
+    plain["x"] = 1
+    with pytest.raises(ConfigError) as caught:
+        load_plain(plain, "version 3")
+    text = str(caught.value)
+    assert text.startswith("version 3: x: unknown key")
+    assert 'version 3: routes[2].match: it takes the same requests as the route "one", and neither' in text
+    assert 'version 3: routes[3].name: another route is named "two"; give each its own name' in text
+
+
+def test_plain_values_are_not_expanded(plain: dict[str, Any]) -> None:
+    plain["routes"][1]["reply"]["body"] = ""
+    plain["instance"] = "${HOME}"
+    with pytest.raises(ConfigError, match="no name"):
+        load_plain(plain, "PUT")
+    for value in ([], 3, "x", None):
+        with pytest.raises(ConfigError, match="is not a mapping"):
+            load_plain(value, "PUT")

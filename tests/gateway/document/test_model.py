@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fastgw.gateway.document.load import load_parts, load_plain
+from fastgw.gateway.document.model import (
+    Document,
+    apply_parts,
+    base_from_part,
+    document_hash,
+    part_hash,
+    route_from_part,
+    upstream_from_part,
+)
+
+
+def finish(work: Any) -> Document:
+    while True:
+        try:
+            next(work)
+        except StopIteration as done:
+            document: Document = done.value
+            return document
+
+
+def test_parts_and_back(plain: dict[str, Any]) -> None:
+    document = load_plain(plain, "test")
+    parts = document.parts()
+    assert set(parts) == {"base", "upstream:app", "route:one", "route:two"}
+    again = load_parts(parts)
+    assert (again.base, again.upstreams, again.routes) == (document.base, document.upstreams, document.routes)
+    assert (again.hash, again.hashes) == (document.hash, document.hashes)
+    assert again.plain == document.plain == plain
+    assert list(again.routes) == ["one", "two"]
+    parts.clear()
+    assert document.parts()  # a copy was given
+
+
+def test_each_part_by_itself(plain: dict[str, Any]) -> None:
+    document = load_plain(plain, "test")
+    parts = document.parts()
+    assert base_from_part(parts["base"]) == document.base
+    assert upstream_from_part("app", parts["upstream:app"]) == document.upstreams["app"]
+    assert route_from_part("one", parts["route:one"]) == document.routes["one"]
+
+
+def test_the_hash_is_of_the_content(plain: dict[str, Any]) -> None:
+    document = load_plain(plain, "test")
+    plain["routes"].reverse()
+    plain["upstreams"]["app"] = dict(reversed(plain["upstreams"]["app"].items()))
+    assert load_plain(plain, "test").hash == document.hash
+    plain["routes"][0]["reply"] = {"status": 205}
+    changed = load_plain(plain, "test")
+    assert changed.hash != document.hash
+    assert {key for key in changed.hashes if changed.hashes[key] != document.hashes[key]} == {"route:two"}
+    assert len(document.hash) == 32
+
+
+def test_a_difference_is_applied_in_slices(plain: dict[str, Any]) -> None:
+    old = load_plain(plain, "test")
+    plain["routes"][0]["max_body"] = "1KB"
+    del plain["routes"][1]
+    plain["upstreams"]["next"] = {"targets": ["http://127.0.0.1:9002"]}
+    plain["workers"] = 3
+    new = load_plain(plain, "test")
+    keys = [key for key in new.hashes if old.hashes.get(key) != new.hashes[key]]
+    changes = [("route:two", None), *((key, new.parts()[key]) for key in keys)]
+    assert len(changes) == 4
+    work = apply_parts(old, changes, new.hash)
+    assert sum(1 for _ in work) == len(changes)
+    result = finish(apply_parts(old, changes, new.hash))
+    assert (result.base, result.upstreams, result.routes) == (new.base, new.upstreams, new.routes)
+    assert (result.hash, result.hashes, result.plain) == (new.hash, new.hashes, new.plain)
+    # What did not change is the same object; the old document is what it was.
+    assert result.upstreams["app"] is old.upstreams["app"]
+    assert list(old.routes) == ["one", "two"]
+
+
+def test_a_document_has_a_base() -> None:
+    with pytest.raises(ValueError, match="without its base"):
+        finish(apply_parts(None, [], ""))
+
+
+def test_document_hash_does_not_depend_on_order() -> None:
+    assert document_hash({"a": "1", "b": "2"}) == document_hash({"b": "2", "a": "1"})
+    assert document_hash({"a": "1"}) != document_hash({"a": "2"})
+    assert part_hash(b"x") != part_hash(b"y")
