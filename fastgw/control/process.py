@@ -91,8 +91,8 @@ class Control:
             log=self._log,
             on_published=self._follow_names,
         )
-        self._publisher = publisher
-        status = Status(
+        self.publisher = publisher
+        self.status = Status(
             context.series,
             context.workers,
             self._history,
@@ -111,7 +111,7 @@ class Control:
             self._peers,
             self._readiness,
             Exposition(context.series, context.workers),
-            status,
+            self.status,
             self._log,
             asyncio.Lock(),
         )
@@ -154,7 +154,7 @@ class Control:
         self._peers.forget_addresses(self._resolver.wants)
 
     async def _reload(self) -> None:
-        outcome = await self._publisher.reload("signal")
+        outcome = await self.publisher.reload("signal")
         error = "\n".join(str(problem) for problem in outcome.problems) or "refused"
         # Bounded by the size of a packet; the log and the status have everything.
         self._peers.tell_supervisor(messages.reloaded(outcome.version, None if outcome.ok else error[:8192]))

@@ -10,6 +10,7 @@ from typing import Any
 
 from fastgw.account.series import SeriesMemory, Word, WorkerState
 from fastgw.control.operator_log import OperatorLog
+from fastgw.control.process import Control
 from fastgw.gateway.document.load import load_file, load_plain
 from fastgw.gateway.document.model import Document
 from fastgw.gateway.document.publish import current
@@ -99,6 +100,7 @@ class Gateway:
             restarts=3,
         )
         self.inbox: list[Received] = []
+        self.control: Control  # set by the fixture, on its event loop
 
     def write(self, text: str | None = None, instance: str = "one") -> None:
         made = CONFIG.format(store=self.folder / "versions", token=self.token, instance=instance)
