@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from fastgw.cli.check import command
+
+GOOD = """\
+listeners: [{address: "127.0.0.1:8080"}]
+upstreams: {app: {targets: [http://127.0.0.1:9001]}}
+routes:
+  - {name: rest, upstream: app}
+  - {name: below, match: {path: /x/*}, upstream: app}
+  - {name: exact, match: {path: /x/y, methods: [GET], headers: {X-V: "2"}}, upstream: app}
+  - {name: host, match: {hosts: ["*.example.com"], path: /x}, reply: {status: 410}}
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "gateway.yaml"
+    path.write_text(GOOD)
+    return path
+
+
+def test_a_right_file(file: Path) -> None:
+    for arguments in (["-c", str(file)], [str(file)]):
+        result = CliRunner().invoke(command, arguments)
+        assert result.exit_code == 0
+        assert result.output.startswith(f"{file}: ok (1 listener, 1 upstream, 4 routes, ")
+    # Nothing is written: no store, no lock.
+    assert [entry.name for entry in file.parent.iterdir()] == ["gateway.yaml"]
+
+
+def test_a_wrong_file(file: Path) -> None:
+    file.write_text(GOOD.replace("upstream: app}", "upstreem: app}", 1) + "x: 1\n")
+    result = CliRunner().invoke(command, ["-c", str(file)])
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    lines = result.stderr.splitlines()
+    assert lines[0] == f'{file}:4: routes[0].upstreem: unknown key; did you mean "upstream"?'
+    assert lines[1].startswith(f"{file}:8: x: unknown key")
+    assert lines[2] == f"{file}: 2 problems"
+
+
+def test_no_file(tmp_path: Path) -> None:
+    result = CliRunner().invoke(command, ["-c", str(tmp_path / "no.yaml")])
+    assert result.exit_code == 1
+    assert "there is no such file" in result.stderr
+    assert "1 problem\n" in result.stderr
+
+
+def test_the_order_of_routes(file: Path) -> None:
+    result = CliRunner().invoke(command, ["-c", str(file), "--routes"])
+    assert result.exit_code == 0
+    assert [line.split() for line in result.stdout.splitlines()] == [
+        ["ROUTE", "HOSTS", "PATH", "METHODS", "HEADERS", "TO"],
+        ["host", "*.example.com", "/x", "*", "*", "reply", "410"],
+        ["exact", "*", "/x/y", "GET", "x-v=2", "upstream", "app"],
+        ["below", "*", "/x/*", "*", "*", "upstream", "app"],
+        ["rest", "*", "/*", "*", "*", "upstream", "app"],
+    ]
+
+
+def test_a_document_without_routes(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text("listeners: [{address: '127.0.0.1:1'}]")
+    result = CliRunner().invoke(command, ["-c", str(file), "--routes"])
+    assert result.exit_code == 0
+    assert len(result.stdout.splitlines()) == 1
