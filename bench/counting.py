@@ -40,6 +40,7 @@ class Counts:
         self._folder = folder
         self._frames = frames
         self._written = 0.0
+        self._own = 0.0  # CPU time of the writing itself, which no callback shall be blamed for
         self.calls: Counter[str] = Counter()
         self.frames: Counter[object] = Counter()
         self.long: deque[tuple[float, float, str]] = deque(maxlen=LONG_KEPT)
@@ -55,7 +56,9 @@ class Counts:
         now = time.monotonic()
         if now - self._written >= EVERY_SECONDS:
             self._written = now
+            begin = time.thread_time()
             self.write()
+            self._own += time.thread_time() - begin
 
     def write(self) -> None:
         named: Counter[str] = Counter()
@@ -79,12 +82,16 @@ class Counts:
         return counted
 
     def timed(self, callback: Callable[..., Any]) -> Callable[..., Any]:
+        if getattr(callback, "__wrapped__", None) is not None:
+            return callback  # scheduling that ends in other scheduling: timed already
+
+        @functools.wraps(callback)
         def call(*arguments: Any) -> Any:
-            begin = time.thread_time()
+            begin, own = time.thread_time(), self._own
             try:
                 return callback(*arguments)
             finally:
-                used = time.thread_time() - begin
+                used = time.thread_time() - begin - (self._own - own)
                 if used >= LONG_SECONDS:
                     name = getattr(callback, "__qualname__", repr(callback))
                     self.long.append((time.monotonic(), used, name))

@@ -47,6 +47,14 @@ def pinned(argv: Sequence[str], cores: Sequence[int], nice: int = NICE) -> list[
     return [*prefix, *argv]
 
 
+def prefer(pid: int, nice: int = NICE) -> None:
+    """The same for the session: with autogroups (sched(7)) nice only ranks the processes of one session."""
+    try:
+        Path(f"/proc/{pid}/autogroup").write_text(str(nice))
+    except OSError:
+        return  # no autogroups here, or not root: measured beside whatever else runs
+
+
 def spawn(
     name: str,
     argv: Sequence[str],
@@ -64,6 +72,7 @@ def spawn(
             env=None if environ is None else {**os.environ, **environ},
             start_new_session=True,
         )
+    prefer(popen.pid)
     return Process(name, popen, output)
 
 
@@ -99,17 +108,27 @@ def _started(pid: int) -> int:
 
 def run(argv: Sequence[str], cores: Sequence[int], timeout: float) -> str:
     """Run a load driver to its end; its standard output."""
+    popen = subprocess.Popen(
+        pinned(argv, cores),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        start_new_session=True,
+    )
+    prefer(popen.pid)
     try:
-        done = subprocess.run(
-            pinned(argv, cores), capture_output=True, text=True, timeout=timeout, cwd=ROOT, check=False
-        )
+        output, errors = popen.communicate(timeout=timeout)
     except subprocess.TimeoutExpired as error:
         raise BenchError(f"{argv[0]} did not end within {timeout:.0f} s") from error
-    if done.returncode:
-        raise BenchError(
-            f"{argv[0]} ended with {done.returncode}: {done.stderr.strip() or done.stdout.strip()}"
-        )
-    return done.stdout
+    finally:
+        if popen.poll() is None:
+            popen.kill()
+            popen.wait()
+    if popen.returncode:
+        raise BenchError(f"{argv[0]} ended with {popen.returncode}: {errors.strip() or output.strip()}")
+    return output
 
 
 def free_port() -> int:
@@ -140,3 +159,14 @@ def accepts(port: int) -> bool:
 
 def sink_argv(port: int) -> list[str]:
     return [sys.executable, "-m", "bench.sink", str(port)]
+
+
+def open_files(pid: int) -> set[str]:
+    found = set()
+    try:
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                found.add(os.readlink(f"/proc/{pid}/fd/{name}"))
+    except OSError:
+        return found  # it ended
+    return found

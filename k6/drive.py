@@ -88,7 +88,9 @@ class Driver:
                 stdout=output,
                 stderr=output,
                 env={**os.environ, **QUIET_RUNTIME},
+                start_new_session=True,
             )
+        process.prefer(popen.pid, LOAD_NICE)
         return Run(popen, file, log, seconds)
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from bench import compare, cpu, stats
+from bench import compare, cpu, process, stats
 from bench.errors import VoidError
 from bench.load import traffic
 from bench.load.wrk import Wrk
@@ -17,6 +18,19 @@ from bench.setting import BASE, OURS, Setting
 from bench.world import Instance, Wanted, World
 
 Rounds = dict[str, list[dict[str, float]]]
+
+
+@dataclass
+class Measured:
+    rounds: Rounds
+    processes: dict[str, dict[str, float]]  # side -> process -> us per request, over all rounds
+
+    def notes(self, label: str) -> list[str]:
+        if label not in self.processes:
+            return []
+        shares = sorted(self.processes[label].items(), key=lambda pair: -pair[1])
+        return [f"{label} by process: " + ", ".join(f"{name} {used:.2f} us" for name, used in shares)]
+
 
 LOG_PATIENCE = 12.0  # Envoy writes its log every 10 s
 WARM_SECONDS = 1.0
@@ -47,10 +61,11 @@ def one_round(
 
 def interleave(
     setting: Setting, world: World, wrk: Wrk, paths: Mapping[str, Sequence[str]], hostile: bool = False
-) -> Rounds:
+) -> Measured:
     rounds: Rounds = {instance.label: [] for instance in world.instances}
     logged = {instance.label: instance.log_lines() for instance in world.instances}
     asked = dict.fromkeys(rounds, 0)
+    first = {instance.label: instance.sample() for instance in world.instances}
     for instance in world.instances:
         asked[instance.label] += wrk.run(instance.port, paths[instance.label], WARM_SECONDS, hostile).requests
     for number in range(setting.rounds):
@@ -65,7 +80,23 @@ def interleave(
     world.check_alive()
     for instance in world.instances:
         _check_log(instance, logged[instance.label] + asked[instance.label])
-    return rounds
+    processes = {
+        instance.label: {
+            _role(instance, name): used * 1e6 / asked[instance.label]
+            for name, used in cpu.by_process(first[instance.label], instance.sample()).items()
+        }
+        for instance in world.instances
+    }
+    return Measured(rounds, processes)
+
+
+def _role(instance: Instance, name: str) -> str:
+    """`PID command` with what the process is, as far as the outside shows it: who holds the access log open."""
+    pid = int(name.partition(" ")[0])
+    if pid == instance.process.pid:
+        return f"{name} (started first)"
+    holds_log = str(instance.plan.access_log) in process.open_files(pid)
+    return f"{name} (has the log open)" if holds_log else name
 
 
 def _check_log(instance: Instance, wanted: int) -> None:
@@ -109,13 +140,14 @@ def _run(
         checked = paths[:100] if setting.quick else paths
         compare.same_answers(world.upstream_port, world.instances, checked)
         wrk = Wrk(world.folder, world.cores.load)
-        rounds = interleave(setting, world, wrk, dict.fromkeys(setting.sides, paths), hostile)
+        measured = interleave(setting, world, wrk, dict.fromkeys(setting.sides, paths), hostile)
         compare.same_answers(world.upstream_port, world.instances, checked)
         shared = world.cores.shared
-    rows = rows_of(rounds, "total us", dict.fromkeys(setting.sides, BASE))
+    rows = rows_of(measured.rounds, "total us", dict.fromkeys(setting.sides, BASE))
     result = CaseResult(
         case, title, "CPU time per request, to nginx", rows, notes=_saturation_notes(rows, workers)
     )
+    result.notes += measured.notes(OURS)
     if shared:
         result.notes.append(
             "too few cores: load and upstream share them, trust the CPU time, not rate or latency"
@@ -154,8 +186,8 @@ def routes(setting: Setting) -> list[CaseResult]:
                 base[label] = f"{kind}-{few}"
         for instance in world.instances:
             compare.same_answers(world.upstream_port, [instance], paths[instance.label][:100])
-        rounds = interleave(setting, world, Wrk(world.folder, world.cores.load), paths)
-    rows = rows_of(rounds, "total us", base)
+        measured = interleave(setting, world, Wrk(world.folder, world.cores.load), paths)
+    rows = rows_of(measured.rounds, "total us", base)
     title = "10 against 10,000 routes, half exact paths, half prefixes"
     result = CaseResult("routes", title, "CPU time per request, to the same side with 10 routes", rows)
     ours = result.row(f"{OURS}-{many}")

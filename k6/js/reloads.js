@@ -6,7 +6,7 @@ export { handleSummary } from './load.js';
 export const options = arrivals({
   failed: ['count==0'],
   wrong: ['count==0'],
-  took: ['p(99)<5'],
+  took: ['p(99)<3'],
   dropped_iterations: ['count==0'],
 });
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 
 from bench import profile
-from bench.cpu import ProcessTime
 
 STRACE = """% time     seconds  usecs/call     calls    errors syscall
 ------ ----------- ----------- --------- --------- ----------------
@@ -26,9 +25,3 @@ def test_anything_forbidden_per_request_is_found(name: str) -> None:
 
 def test_ticks_and_new_connections_are_no_offence() -> None:
     assert profile.broken({"call_later": 0.0004, "create_task": 0.001, "call_soon": 1.0}) == {}
-
-
-def test_the_busiest_process_is_the_worker() -> None:
-    before = {(1, 1): ProcessTime("s", 0, 0, 900), (2, 1): ProcessTime("w", 0, 0, 10)}
-    after = {(1, 1): ProcessTime("s", 0, 0, 950), (2, 1): ProcessTime("w", 0, 0, 500)}
-    assert profile.busiest(before, after) == 2
