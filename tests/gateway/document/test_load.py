@@ -8,11 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fastgw.config.errors import ConfigError
+from fastgw.config.yaml import parse
+from fastgw.gateway.document.files import localise
 from fastgw.gateway.document.load import load_file, load_plain
+from fastgw.gateway.document.masking import masked
+from fastgw.gateway.document.schema import document_schema
 
 Problems = Callable[..., list[str]]
+EXAMPLE = Path(__file__).with_name("example.yaml")
 
 BROKEN = """\
 listeners:
@@ -218,3 +225,83 @@ def test_plain_values_are_not_expanded(plain: dict[str, Any]) -> None:
     for value in ([], 3, "x", None):
         with pytest.raises(ConfigError, match="is not a mapping"):
             load_plain(value, "PUT")
+
+
+def every_key() -> list[str]:
+    schema = document_schema()
+    blocks = [schema, *schema["$defs"].values()]
+    return sorted({key for block in blocks for key in block.get("properties", ())})
+
+
+TEXTS = [
+    "", "x", "10s", "0s", "1MB", "1/s", "20%",
+    "/a/*", "/{x}", "/%2e%2e", "http://x", "https://[::1]:1", "unix:", "file:x",
+    "redis", "true", "127.0.0.1:80", "0.0.0.0:80", "::/0", "*.a", "hash",
+    "client_ip", "\0", "\n", "ä", "${X}", "host", "GET",
+]  # fmt: skip
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(-(2**62), 2**62), st.floats(), st.sampled_from(TEXTS)
+)
+KEYS = st.one_of(st.sampled_from(every_key()), st.sampled_from(TEXTS))
+VALUES = st.one_of(
+    SCALARS,
+    st.lists(SCALARS, max_size=3),
+    st.dictionaries(KEYS, SCALARS, max_size=3),
+    st.lists(st.dictionaries(KEYS, SCALARS, max_size=2), max_size=2),
+)
+
+
+def containers(value: Any) -> list[Any]:
+    if not isinstance(value, dict | list):
+        return []
+    inner = value.values() if isinstance(value, dict) else value
+    return [value, *(found for item in inner for found in containers(item))]
+
+
+@st.composite
+def broken_documents(draw: st.DrawFn) -> dict[str, Any]:
+    """The example with a few of its values, anywhere, replaced or joined by something else."""
+    document: dict[str, Any] = parse(EXAMPLE.read_bytes(), "example", {}).plain
+    for _ in range(draw(st.integers(1, 3))):
+        node = draw(st.sampled_from(containers(document)))
+        if isinstance(node, dict):
+            node[draw(st.sampled_from(sorted(node)) if node and draw(st.booleans()) else KEYS)] = draw(VALUES)
+        else:
+            node[draw(st.integers(0, len(node))) :] = [draw(VALUES)]
+    return document
+
+
+def accepts(load: Callable[[], object]) -> None:
+    """A document or a ConfigError that can be shown; anything else is a defect."""
+    try:
+        load()
+    except ConfigError as error:
+        assert error.problems
+        assert all(
+            problem.message and "\0" not in problem.message.replace(str(problem.path), "")
+            for problem in error.problems
+        )
+        str(error).encode()
+
+
+# The first example pays for imports, and the machine may be busy: no deadline.
+@settings(deadline=None, max_examples=200)
+@given(broken_documents())
+def test_no_shape_of_a_document_ends_in_a_traceback(document: dict[str, Any]) -> None:
+    accepts(lambda: load_plain(document, "fuzz"))
+    list(localise(document, Path("/etc")))
+    masked(document)
+
+
+BYTES = st.one_of(
+    st.binary(max_size=300),
+    st.text("ab:-[]{}#&*!|>'\"%@`,?\t\n $\\~0.", max_size=80).map(lambda text: text.encode()),
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(BYTES)
+def test_no_bytes_end_in_a_traceback(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    file = tmp_path_factory.getbasetemp() / "fuzz.yaml"
+    file.write_bytes(data)
+    accepts(lambda: load_file(file, {"a": "b"}))
