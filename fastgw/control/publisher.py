@@ -23,7 +23,7 @@ from fastgw.gateway.compile import compile_snapshot
 from fastgw.gateway.document.load import load_file
 from fastgw.gateway.document.model import BaseOptions, Document
 from fastgw.gateway.document.publish import current
-from fastgw.versions.version import StoreError, VersionStore
+from fastgw.versions.version import VersionStore
 
 # Lines of errors that go to the log; the API and the status carry all of them.
 _SHOWN = 20
@@ -87,8 +87,6 @@ class Publisher:
                 published = await asyncio.to_thread(self._prepare, by)
             except ConfigError as error:
                 outcome = self._failed(by, error.problems)
-            except StoreError as error:
-                outcome = self._failed(by, (Problem(str(self._path), 0, "store", str(error)),))
             except Exception as error:
                 # Ours: the operator sees that it is, the log has the rest.
                 self._log.say("control: reload failed\n" + traceback.format_exc())

@@ -197,6 +197,19 @@ def test_a_damaged_entry_stops_readers_and_is_refused_at_birth() -> None:
         slot.reset_for_birth()
 
 
+@pytest.mark.parametrize("position", range(4, 19))
+def test_an_entry_whose_bytes_are_not_all_there_is_not_seen(position: int) -> None:
+    """A machine may show the count before the bytes: then the checksum does not fit yet."""
+    slot = small()
+    slot.counter(RETRIES, ("abc",))
+    memory = slot._directory
+    byte = memory[position]
+    memory[position] = byte ^ 1
+    assert not seen(slot)
+    memory[position] = byte
+    assert list(seen(slot)) == [(RETRIES.name, ("abc",))]
+
+
 def test_a_reader_continues_where_it_stopped() -> None:
     slot = small()
     slot.counter(RETRIES, ("a",))

@@ -106,6 +106,15 @@ async def test_a_version_that_is_no_number(client: aiohttp.ClientSession, versio
     assert (answer.status, (await problem(answer))["reason"]) == (400, "bad_request")
 
 
+async def test_a_damaged_version_is_named(gateway: Gateway, client: aiohttp.ClientSession) -> None:
+    gateway.write(instance="two")
+    assert (await client.post("/api/reload", json={})).status == 200
+    (gateway.folder / "versions" / "00000001.json").write_bytes(b"damaged")
+    answer = await client.get("/api/config?version=1")
+    assert (answer.status, (await problem(answer))["reason"]) == (503, "store_unavailable")
+    assert (await client.get("/api/config")).status == 200
+
+
 async def test_what_does_not_exist_is_404_and_a_wrong_method_405(client: aiohttp.ClientSession) -> None:
     answer = await client.get("/api/nothing")
     assert (answer.status, (await problem(answer))["reason"]) == (404, "not_found")

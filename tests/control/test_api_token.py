@@ -45,4 +45,8 @@ async def test_a_reload_that_changes_the_token_takes_effect_at_once(
     fields = {"Authorization": f"Bearer {TOKEN}"}
     assert (await client.post("/api/reload", json={}, headers=fields)).status == 200
     assert (await client.get("/livez", headers=fields)).status == 401
-    assert (await client.get("/livez", headers={"Authorization": f"Bearer {TOKEN.upper()}"})).status == 200
+    fields = {"Authorization": f"Bearer {TOKEN.upper()}"}
+    assert (await client.get("/livez", headers=fields)).status == 200
+    # The old one is a secret still.
+    answer = await client.get(f"/api/config?version={gateway.version}", headers=fields)
+    assert answer.status == 200 and TOKEN not in await answer.text()
