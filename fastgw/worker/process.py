@@ -39,6 +39,9 @@ _ORPHAN_GRACE = 2.0
 # How often an unfinished drain looks whether it is done.
 _DRAIN_LOOK = 0.02
 
+# What was accepted just before the end has this long to send its first request.
+_SILENT = 1.0
+
 # Nothing on the data plane makes reference cycles, so collections only serve what the libraries leave behind.
 _GC_THRESHOLDS = (20_000, 50, 100)
 
@@ -132,16 +135,21 @@ class Worker:
         self._plane.begin_drain()
         if self._ending.how is How.DRAIN:
             await self._ending.beyond(How.DRAIN, drain.delay)
-        if self._ending.how is How.ORPHANED:
-            self._listening.close()
-        self._plane.close_when_idle()
-        await asyncio.sleep(0)
+        if self._ending.how < How.ORPHANED:
+            # Before anything is closed: whoever loses a connection makes a new one at once.
+            await self._listening.finish()
         self._listening.close()
-        until = self._clock.now() + drain.timeout
-        while self._plane.connections() and self._clock.now() < until:
+        self._plane.close_when_idle()
+        began = self._clock.now()
+        silent_until = began + _SILENT
+        while self._plane.connections() and self._clock.now() < began + drain.timeout:
             await self._ending.beyond(How.ORPHANED, _DRAIN_LOOK)
             if self._ending.how is How.STOP:
                 return
+            if self._clock.now() >= silent_until:
+                # Those that were accepted last and have not said anything.
+                self._plane.close_when_idle()
+                silent_until = float("inf")
 
     async def _look(self) -> None:
         """The slow pulse: adoption, the parent, garbage."""
@@ -177,7 +185,7 @@ class Worker:
         if self._ending.how < How.ORPHANED:
             self._plane.log(f"worker {self._birth.index}: the supervisor is gone; finishing")
             self._arm()
-            self._listening.close()
+            self._listening.close(orphaned=True)
             self._ending.order(How.ORPHANED)
             self._addresses_came.set()
 
