@@ -39,9 +39,6 @@ _ORPHAN_GRACE = 2.0
 # How often an unfinished drain looks whether it is done.
 _DRAIN_LOOK = 0.02
 
-# What was accepted just before the end has this long to send its first request.
-_SILENT = 1.0
-
 # Nothing on the data plane makes reference cycles, so collections only serve what the libraries leave behind.
 _GC_THRESHOLDS = (20_000, 50, 100)
 
@@ -140,16 +137,11 @@ class Worker:
             await self._listening.finish()
         self._listening.close()
         self._plane.close_when_idle()
-        began = self._clock.now()
-        silent_until = began + _SILENT
-        while self._plane.connections() and self._clock.now() < began + drain.timeout:
+        until = self._clock.now() + drain.timeout
+        while self._plane.connections() and self._clock.now() < until:
             await self._ending.beyond(How.ORPHANED, _DRAIN_LOOK)
             if self._ending.how is How.STOP:
                 return
-            if self._clock.now() >= silent_until:
-                # Those that were accepted last and have not said anything.
-                self._plane.close_when_idle()
-                silent_until = float("inf")
 
     async def _look(self) -> None:
         """The slow pulse: adoption, the parent, garbage."""

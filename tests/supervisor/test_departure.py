@@ -21,6 +21,19 @@ def test_term_finishes_what_was_begun(rig):
     assert gateway.process.wait(5) == 0
 
 
+def test_term_answers_whoever_is_in_the_queue(rig):
+    gateway = rig(workers=1).ready()
+    worker = gateway.pids(1)[0]
+    os.kill(worker, signal.SIGSTOP)
+    waiting = [gateway.talk() for _ in range(30)]
+    for talk in waiting:
+        talk.say("who")
+    gateway.send(signal.SIGTERM)
+    os.kill(worker, signal.SIGCONT)
+    assert [talk.file.readline().split()[1] for talk in waiting] == [str(worker)] * 30
+    assert gateway.process.wait(5) == 0
+
+
 def test_term_goes_on_accepting_for_the_delay(rig):
     gateway = rig(delay=0.5).ready()
     started = time.monotonic()

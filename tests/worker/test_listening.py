@@ -107,6 +107,16 @@ async def test_finishing_answers_everybody_who_is_in_the_queue(rig):
     assert await rig.refused()
 
 
+async def test_nobody_new_comes_in_while_the_queues_are_emptied(rig):
+    await rig.listening.open()
+    finishing = asyncio.create_task(rig.listening.finish())
+    await asyncio.sleep(0)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await asyncio.open_connection(*rig.address)
+    await finishing
+
+
 async def test_closing_at_once_resets_the_queue_and_frees_the_port(rig):
     await rig.listening.open()
     rig.connect(4)
