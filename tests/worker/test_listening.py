@@ -109,6 +109,8 @@ async def test_finishing_answers_everybody_who_is_in_the_queue(rig):
 
 async def test_nobody_new_comes_in_while_the_queues_are_emptied(rig):
     await rig.listening.open()
+    rig.series.slot(1).set(Word.ADOPT_BY, 1)
+    await rig.listening.heed_siblings()
     finishing = asyncio.create_task(rig.listening.finish())
     await asyncio.sleep(0)
     with pytest.raises(TimeoutError):
