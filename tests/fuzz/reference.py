@@ -156,6 +156,8 @@ def normal_path(path: bytes) -> tuple[bytes, bool]:
         byte = bytes([int(matched[1], 16)])
         return byte if byte in UNRESERVED else matched[0]
 
+    if any(decode(one) in {b".", b".."} for one in path.split(b"/") if b"%" in one):
+        raise Refuse  # an escaped dot segment: what decodes to one that the literal path did not hold
     path = re.sub(rb"%([0-9A-Fa-f]{2})", unreserved, path)
     segments = path.split(b"/")[1:]
     doubt = False
@@ -165,7 +167,7 @@ def normal_path(path: bytes) -> tuple[bytes, bool]:
         whole = decode(segment)
         if whole != segment or b"%" in segment:
             pieces = re.split(rb"[/\\]", whole)
-            if len(pieces) > 1 and any(piece in {b".", b".."} for piece in pieces):
+            if any(piece in {b".", b".."} for piece in pieces):
                 raise Refuse
             doubt |= any(
                 piece.split(b";")[0] in {b".", b".."} for piece in re.split(rb"[/\\]", decode(whole))

@@ -62,7 +62,9 @@ def test_options_star_is_answered_here(gateway: Gateway, upstream: Upstream) -> 
     assert len(upstream.requests) == before + 1
 
 
-@pytest.mark.parametrize("raw", [request("/x", method="TRACE"), request("a.example:443", method="CONNECT")])
+@pytest.mark.parametrize(
+    "raw", [request("/x", method="TRACE"), request("a.example:443", method="CONNECT", host="a.example:443")]
+)
 def test_connect_and_trace_are_405(raw: bytes, gateway: Gateway) -> None:
     with gateway.client() as client:
         client.send(raw)

@@ -177,6 +177,8 @@ def test_term_finishes_what_was_read_and_closes_idle_connections_in_order(
     answer = busy.read()
     assert (answer.body, (answer.get("Connection") or "").lower()) == (b"done", "close")
     assert busy.stream.to_end() == b""
+    busy.close()
+    idle.close()
     assert one.wait_exit() == 0
     assert not [pid for pid in family if processes.alive(pid)]
     one.journal.path_is(path)

@@ -276,13 +276,18 @@ def test_both_directions_flow_at_the_same_time(gateway: Gateway, upstream: Upstr
     path = upstream.script(script)
     with gateway.client() as client:
         client.send(request(path, method="POST", fields=["Transfer-Encoding: chunked"]))
-        client.read_start()
+        head, _ = client.read_start()
         for piece in (b"abc", b"def", b"ghi"):
             client.send(b"3\r\n" + piece + b"\r\n")
             assert client.stream.until(piece.upper() + b"\r\n")
         client.send(b"0\r\n\r\n")
         assert client.stream.until(b"0\r\n\r\n") == b"0\r\n\r\n"
-        assert client.get("/after-duplex").status == 200
+        if (
+            head.get("Connection") == "close"
+        ):  # it may: what the client would still have to send is not known yet
+            assert client.closed()
+        else:
+            assert client.get("/after-duplex").status == 200
 
 
 def test_an_answer_before_the_end_of_the_body_reaches_the_client(
