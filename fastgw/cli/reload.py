@@ -42,17 +42,22 @@ def command(path: Path, admin: str | None, token: str | None) -> None:
       fastgw reload -c gateway.yaml
       fastgw reload --admin 127.0.0.1:9901
     """
+    from fastgw.config.errors import ConfigError  # noqa: PLC0415 (each verb imports what it uses, when it runs)
+
     try:
         address, known = where(path, admin)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        click.echo("fastgw: the gateway was not asked; nothing has changed", err=True)
+        sys.exit(1)
     sys.exit(ask(address, token or os.environ.get("FASTGW_ADMIN_TOKEN") or known))
 
 
 def where(path: Path, admin: str | None) -> tuple[Address, str]:
     """The admin address and its token. A file that is broken is what the gateway is to judge, so its own
     address is looked for where a gateway has it by default. ValueError where `admin` is no address."""
-    # Each verb imports what it uses, when it runs.
     from fastgw.config.address import parse_address  # noqa: PLC0415
     from fastgw.config.errors import ConfigError  # noqa: PLC0415
     from fastgw.gateway.document.load import load_file  # noqa: PLC0415
@@ -61,9 +66,30 @@ def where(path: Path, admin: str | None) -> tuple[Address, str]:
         return parse_address(admin), ""
     try:
         base = load_file(path, dict(os.environ)).base
-    except ConfigError:
-        return parse_address("127.0.0.1:9901"), ""
+    except ConfigError as error:
+        found = as_written(path)
+        if found is None:
+            raise error
+        return found
     return base.admin.address, base.admin.token
+
+
+def as_written(path: Path) -> tuple[Address, str] | None:
+    """The same from a file that is wrong elsewhere; None where it is too broken to tell."""
+    from fastgw.config.address import parse_address  # noqa: PLC0415
+    from fastgw.config.yaml import parse  # noqa: PLC0415
+    from fastgw.gateway.document.process import AdminOptions  # noqa: PLC0415
+
+    try:
+        source = parse(path.read_bytes(), str(path), os.environ)
+        if not source.whole or not isinstance(source.plain, dict):
+            return None
+        written = source.plain.get("admin")
+        if written is None:
+            return AdminOptions().address, ""
+        return parse_address(str(written["address"])), str(written.get("token", ""))
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return None
 
 
 def ask(address: Address, token: str) -> int:

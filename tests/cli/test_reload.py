@@ -129,3 +129,31 @@ def test_no_gateway_is_an_error_that_names_the_address():
 
 def test_what_is_no_address_is_a_wrong_command_line():
     assert run("--admin", "nonsense").exit_code == 2
+
+
+def test_a_file_that_is_wrong_elsewhere_is_for_the_gateway_to_judge(admin, tmp_path):
+    gateway, name = admin("422 Unprocessable Content", {"detail": "refused"})
+    config = tmp_path / "gateway.yaml"
+    config.write_text(f"listeners: 7\nadmin: {{address: '{name}', token: secret}}\nroutez: []\n")
+    result = run("-c", str(config))
+    assert result.exit_code == 1
+    assert "refused" in result.output
+    assert b"Bearer secret" in gateway.request
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "admin: {address: 7}\n", "- 1\n", "admin: {address: 127.0.0.1:1, x: [}\n"]
+)
+def test_a_file_that_names_no_gateway_is_refused_with_its_problems(tmp_path, text):
+    config = tmp_path / "gateway.yaml"
+    config.write_text(text)
+    result = run("-c", str(config))
+    assert result.exit_code == 1
+    assert "gateway.yaml" in result.output
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path):
+    result = run("-c", str(tmp_path / "absent.yaml"))
+    assert result.exit_code == 1
+    assert "there is no such file" in result.output
+    assert "was not asked" in result.output
