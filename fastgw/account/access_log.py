@@ -15,6 +15,7 @@ from fastgw.model.exchange import Exchange
 
 FLUSH_BYTES: Final = 32 * 1024  # below the pipe's 64 KiB, so that a batch usually fits in one write
 FLUSH_SECONDS: Final = 0.01
+MAX_TARGETS: Final = 4096  # of which the JSON is kept
 MAX_PENDING: Final = 1024 * 1024  # bytes kept while the logger does not read; beyond it lines are dropped
 
 # A line in two halves around what changes; the order of design section 12. One `%` over 20 bytes fields costs 1.1 us,
@@ -43,7 +44,7 @@ class AccessLog:
         self._size = 0
         self._second = -1
         self._second_text = b""
-        self._upstreams: dict[tuple[str, str], bytes] = {}
+        self._upstreams: dict[str, tuple[tuple[str], bytes]] = {}  # target -> (its upstream, JSON of both)
         self.enabled = True
         self.worker = worker
 
@@ -54,31 +55,40 @@ class AccessLog:
         if second != self._second:
             self._second = second
             self._second_text = strftime("%Y-%m-%dT%H:%M:%S", gmtime(second)).encode()
-        where = self._upstreams.get((exchange.upstream, exchange.target))
-        if where is None:
+        where = self._upstreams.get(exchange.target)
+        if where is None or exchange.upstream not in where[0]:
             where = self._where(exchange.upstream, exchange.target)
         path = exchange.path
         if b'"' in path or b"\\" in path:
             path = escaped(path)
+        rule = exchange.rule
         line = _LINE % (
-            self._second_text, (wall - second) * 1000.0, exchange.request_id, exchange.trace_id, exchange.client,
+            self._second_text, int((wall - second) * 1000.0), exchange.request_id, exchange.trace_id, exchange.client,
             exchange.method, exchange.host, path, route, exchange.status, exchange.reason.token,
-            b'"%b"' % exchange.rule.encode() if exchange.rule else b"null", exchange.source.token,
-            exchange.bytes_in, exchange.bytes_out, total * 1e3, own * 1e3, exchange.upstream_seconds * 1e3, where,
-            exchange.attempts, exchange.version, self.worker,
+            b'"%b"' % rule.encode() if rule else b"null", exchange.source.token, exchange.bytes_in, exchange.bytes_out,
+            total * 1e3, own * 1e3, exchange.upstream_seconds * 1e3, where[1], exchange.attempts, exchange.version,
+            self.worker,
         )  # fmt: skip
-        self._append(line)
+        lines = self._lines
+        if not lines:
+            # One timer per batch, not per exchange.
+            self._later(FLUSH_SECONDS, self.flush)
+        lines.append(line)
+        self._size += len(line)
+        if self._size > FLUSH_BYTES:
+            self.flush()
 
     def operational(self, text: str) -> None:
         """A line for the operator; the logger writes it to stderr (its mark is the leading `!`)."""
         for line in text.splitlines():
             self._append(b"!" + line.encode("utf-8", "replace") + b"\n")
 
-    def _where(self, upstream: str, target: str) -> bytes:
-        if len(self._upstreams) > 4096:
+    def _where(self, upstream: str, target: str) -> tuple[tuple[str], bytes]:
+        """Targets are few, and one address rarely belongs to two upstreams: the last pair is kept."""
+        if len(self._upstreams) > MAX_TARGETS:
             self._upstreams.clear()
-        made = b'"upstream":%b,"target":%b' % (json_string(upstream), json_string(target))
-        self._upstreams[(upstream, target)] = made
+        made = (upstream,), b'"upstream":%b,"target":%b' % (json_string(upstream), json_string(target))
+        self._upstreams[target] = made
         return made
 
     def _append(self, line: bytes) -> None:

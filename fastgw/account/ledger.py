@@ -6,6 +6,7 @@ What lives here: `close` and the cells it counts in. What may not: deciding what
 from __future__ import annotations
 
 from bisect import bisect_left
+from typing import Final
 
 from fastgw.account import families
 from fastgw.account.access_log import AccessLog, json_string
@@ -21,6 +22,10 @@ _METHODS: dict[bytes, str] = {
     name: name.decode()
     for name in (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"CONNECT", b"TRACE")
 }
+# A member looked up on its class costs 45 ns in CPython 3.11, a module's name 4.
+_OK: Final = Reason.OK
+_UPSTREAM: Final = Source.UPSTREAM
+
 _METHOD_NUMBER: dict[bytes, int] = {name: number for number, name in enumerate(_METHODS, 1)}
 
 _REQUEST_BOUNDS = families.REQUEST_DURATION.buckets
@@ -73,7 +78,7 @@ class Ledger:
         cells = self._cells
         source = exchange.source
         status = exchange.status
-        key = status * 32 + _METHOD_NUMBER.get(exchange.method, 0) * 2 + (source is Source.UPSTREAM)
+        key = status * 32 + _METHOD_NUMBER.get(exchange.method, 0) * 2 + (source is _UPSTREAM)
         offset = tally.requests.get(key)
         if offset is None:
             offset = self._request_series(tally, key, exchange)
@@ -94,7 +99,7 @@ class Ledger:
             cells[base + bisect_left(_UPSTREAM_BOUNDS, upstream_seconds)] += 1
             cells[base + _UPSTREAM_SUM] += int(upstream_seconds * 1e6)
         reason = exchange.reason
-        if reason is not Reason.OK:
+        if reason is not _OK:
             cells[self._rejection_series(tally, reason)] += 1
         elif status < 400 and self.sample < 1.0:
             self._acc += self.sample

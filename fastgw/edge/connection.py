@@ -7,13 +7,11 @@ Reading a head is head_reader.py, a body intake.py.
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
-from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from fastgw.edge.head_reader import method_of
 from fastgw.edge.intake import RATE_AFTER, Intake
+from fastgw.edge.link import BUSY, CLOSED, CLOSING, IDLE, LINGER, TUNNEL, Link
 from fastgw.errors import STATUS, HttpError, Reason
 from fastgw.gateway import pipeline
 from fastgw.gateway.forward import Forward
@@ -26,50 +24,26 @@ if TYPE_CHECKING:
     from fastgw.edge.dataplane import DataPlane
     from fastgw.gateway.snapshot import Snapshot
 
-LINGER_BYTES: Final = 1024 * 1024  # discarded of what nobody wants, so that a reset does not destroy the answer
-LINGER_SECONDS: Final = 2.0
 HALF_CLOSED_SECONDS: Final = 1.0  # an answer that begins later than this after the client's FIN is not waited for
 PIPELINED_AT_ONCE: Final = 16  # requests of one read served in one turn of the loop: others must have theirs
-_RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset
 _CR, _LF = 13, 10
 
 
-class State(IntEnum):
-    """IDLE <-> BUSY; BUSY -> TUNNEL; any -> LINGER (discarding), CLOSING (flushing), CLOSED."""
-
-    IDLE = 0  # between exchanges, perhaps with part of a head
-    BUSY = 1
-    TUNNEL = 2
-    LINGER = 3
-    CLOSING = 4
-    CLOSED = 5
-
-
-class ClientConnection(asyncio.Protocol):
+class ClientConnection(Link):
     __slots__ = (
-        "_body", "_body_wanted", "_eof", "_exchange", "_expects", "_forward", "_head_since", "_lingered", "_listener", "_plane",
-        "_pumping", "_raw", "_read_paused", "_scanned", "_served", "_skipped", "_snapshot", "_state", "_streak",
-        "_transport", "_trusted", "_unsent", "blocked", "deadline", "forward_lines", "health_path",
-        "peer", "port", "wake",
+        "_body", "_body_wanted", "_exchange", "_expects", "_forward", "_head_since", "_listener", "_pumping", "_raw",
+        "_scanned", "_served", "_skipped", "_snapshot", "_streak", "_trusted", "forward_lines", "health_path", "peer",
+        "port",
     )  # fmt: skip
 
     def __init__(self, plane: DataPlane, listener: int) -> None:
+        super().__init__(plane)
         # For the life of the connection
-        self._plane = plane
         self._snapshot: Snapshot | None = None  # the last one that an exchange began with
-        self._transport: asyncio.Transport | None = None
         self._forward = Forward(plane.engine, self)
         self._streak = Streak()
-        self._state = State.IDLE
-        self._read_paused = False
-        self._eof = False  # the client closed its half
         self._served = 0
         self._trusted = False
-        self._lingered = 0
-        self._unsent = 0  # bytes in the write buffer when the send deadline was set
-        self.blocked = False
-        self.deadline = NEVER
-        self.wake = NEVER
         self._listener = listener
         self.peer = b""
         self.port = plane.port(listener)
@@ -115,8 +89,8 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         state = self._state
-        self._state = State.CLOSED
-        if state is State.BUSY or state is State.TUNNEL:
+        self._state = CLOSED
+        if state is BUSY or state is TUNNEL:
             self._forward.abandon(Reason.CLIENT_CLOSED)
         self._forward.close()
         self._plane.deadlines.forget(self)
@@ -126,58 +100,37 @@ class ClientConnection(asyncio.Protocol):
         self._body = None
         self._exchange = None
 
-    def close(self) -> None:
-        """Flush, then close. The deadline is for a client that does not read the rest."""
-        if self._transport is None or self._state >= State.CLOSING:
-            return
-        self._state = State.CLOSING
-        self._plane.deadlines.watch(self, self._plane.clock.now() + self._send_timeout())
-        self._transport.close()
-
     def close_if_idle(self) -> None:
         """A drain: connections between two exchanges end now, with FIN."""
-        if self._state is State.IDLE and not self._raw:
+        if self._state is IDLE and not self._raw:
             self.close()
-
-    def abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
-
-    def _linger(self) -> None:
-        """Half-close and discard for a while: closing with unread bytes sends a reset that destroys the answer."""
-        transport = self._transport
-        if transport is None or self._eof:
-            self.close()
-            return
-        self._state = State.LINGER
-        self._raw = b""
-        self._plane.deadlines.watch(self, self._plane.clock.now() + LINGER_SECONDS)
-        transport.write_eof()
-        self._resume_reading()
-
-    def _send_timeout(self) -> float:
-        return self._plane.engine.snapshot.server.send_timeout
 
     # --- heads ----------------------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
         state = self._state
-        if state is State.IDLE:
-            self._raw = self._raw + data if self._raw else data
+        if state is IDLE:
+            if not self._raw:
+                # One read, one head: what clients without pipelining send. Straight on, 0.2 us less than by `_pump`.
+                end = len(data) - 4
+                if data.find(b"\r\n\r\n") == end > 0 and data[0] != _CR:
+                    self._head(data, end)
+                    return
+                self._raw = data
+            else:
+                self._raw += data
             self._pump()
-        elif state is State.BUSY:
+        elif state is BUSY:
             if self._body_wanted:
                 self._take_body(data)
             else:
                 # Ahead of its turn: one read at most, then the client waits.
                 self._raw = self._raw + data if self._raw else data
                 self._pause_reading()
-        elif state is State.TUNNEL:
+        elif state is TUNNEL:
             self._forward.tunnel_from_client(data)
-        elif state is State.LINGER:
-            self._lingered += len(data)
-            if self._lingered > LINGER_BYTES:
-                self.abort()
+        elif state is LINGER:
+            self._discard(data)
 
     def _pump(self) -> None:
         """Hot. Serve what stands in `_raw`, one head after the other, while the connection is idle."""
@@ -185,7 +138,7 @@ class ClientConnection(asyncio.Protocol):
             return
         self._pumping = True
         turns = PIPELINED_AT_ONCE
-        while self._raw and self._state is State.IDLE:
+        while self._raw and self._state is IDLE:
             raw = self._raw
             if raw[0] == _CR and not self._skipped and raw[1:2] == b"\n":  # RFC 9112 2.2
                 self._skipped = True
@@ -203,11 +156,11 @@ class ClientConnection(asyncio.Protocol):
             self._raw = raw[end + 4 :]
             self._head(raw, end)
         self._pumping = False
-        if self._raw and self._state is State.BUSY and not self._body_wanted:
+        if self._raw and self._state is BUSY and not self._body_wanted:
             self._pause_reading()
 
     def _pump_again(self) -> None:
-        if self._state is State.IDLE:
+        if self._state is IDLE:
             self._resume_reading()
             self._pump()
 
@@ -219,7 +172,8 @@ class ClientConnection(asyncio.Protocol):
         if snapshot is not self._snapshot:
             self._follow(snapshot)
         try:
-            exchange = plane.reader.read(raw, end, self._streak, plane.clock.now())
+            now = plane.clock.now()
+            exchange = plane.reader.read(raw, end, self._streak, now)
         except HttpError as error:
             self._refuse(error, raw[: raw.find(b"\r\n")])
             return
@@ -228,7 +182,7 @@ class ClientConnection(asyncio.Protocol):
         self._skipped = False
         self._scanned = 0
         self._head_since = 0.0
-        self._state = State.BUSY
+        self._state = BUSY
         self.deadline = NEVER
         self._exchange = exchange
         exchange.client = self.peer
@@ -236,15 +190,19 @@ class ClientConnection(asyncio.Protocol):
         engine.in_flight += 1
         engine.stamp(exchange)
         served = self._served = self._served + 1
-        limit = snapshot.server.keepalive_requests
-        if head.close or engine.closing or served == limit or (exchange.http10 and not head.keep_alive):
+        if (
+            head.close
+            or engine.closing
+            or served == snapshot.keepalive_requests
+            or (exchange.http10 and not head.keep_alive)
+        ):
             exchange.keep_alive = False
         if head.length:
             self._expects = head.expect_continue and not exchange.http10
-            self._body = Intake(head, plane.reader.parser, exchange.started)
+            self._body = Intake(head, plane.reader.parser, now)
             self._pause_reading()
         try:
-            pipeline.run(engine, self, self._forward, exchange)
+            pipeline.run(engine, self, self._forward, exchange, now)
         except Exception as error:  # a defect of ours must cost this exchange only
             self._defect(error, exchange)
 
@@ -280,7 +238,7 @@ class ClientConnection(asyncio.Protocol):
         plane.engine.in_flight += 1
         plane.engine.stamp(exchange)
         self._exchange = exchange
-        self._state = State.BUSY
+        self._state = BUSY
         self.deadline = NEVER
         pipeline.send_reply(plane.engine, self, exchange, pipeline.refusal(error))
 
@@ -325,7 +283,7 @@ class ClientConnection(asyncio.Protocol):
             if not self.blocked:
                 self.deadline = NEVER
         self._forward.request_body(pieces, body.done, body.trailers)
-        if body.done and self._raw and self._state is State.BUSY:
+        if body.done and self._raw and self._state is BUSY:
             self._pause_reading()
 
     def body_complete(self) -> bool:
@@ -355,7 +313,7 @@ class ClientConnection(asyncio.Protocol):
     def resume_body(self) -> None:
         body = self._body
         if not self._body_wanted or body is None:
-            if self._state is State.TUNNEL or (self._state is State.BUSY and not self._raw):
+            if self._state is TUNNEL or (self._state is BUSY and not self._raw):
                 self._resume_reading()
             return
         if self._forward.wants_body():
@@ -366,29 +324,17 @@ class ClientConnection(asyncio.Protocol):
 
     # --- answers --------------------------------------------------------------------------------------------------
 
-    def write(self, data: bytes) -> None:
-        if self._transport is not None:
-            self._transport.write(data)
-
-    def finished(self, exchange: Exchange) -> None:
+    def finished(self, exchange: Exchange, now: float) -> None:
         """Hot. The exchange is accounted and its answer written."""
-        body = self._body
-        unread = body is not None and not body.done
-        if body is not None:
-            self._body = None
-            self._body_wanted = False
+        if self._body is not None or not exchange.keep_alive or self._eof:
+            if not self._goes_on(exchange):
+                return
+        elif self._state is not BUSY:
+            return
         self._exchange = None
-        if self._state is not State.BUSY:
-            return
-        if not exchange.keep_alive or unread or self._eof or self._plane.engine.closing:
-            if unread or exchange.head is None:
-                self._linger()
-            else:
-                self.close()
-            return
-        self._state = State.IDLE
+        self._state = IDLE
         plane = self._plane
-        deadline = self.deadline = plane.clock.now() + plane.engine.snapshot.server.keepalive_timeout
+        deadline = self.deadline = now + plane.engine.snapshot.keepalive_timeout
         if deadline < self.wake:
             plane.deadlines.watch(self, deadline)
         if self._read_paused:
@@ -396,31 +342,41 @@ class ClientConnection(asyncio.Protocol):
         if self._raw:
             self._pump()
 
+    def _goes_on(self, exchange: Exchange) -> bool:
+        """Whether the connection can serve another exchange; where not, it is on its way to its end."""
+        body = self._body
+        unread = body is not None and not body.done
+        self._body = None
+        self._body_wanted = False
+        self._exchange = None
+        if self._state is not BUSY:
+            return False
+        if exchange.keep_alive and not unread and not self._eof:
+            return True
+        if unread or exchange.head is None:
+            self._raw = b""
+            self.linger()
+        else:
+            self.close()
+        return False
+
     def cut(self) -> None:
         """The answer stays incomplete, and the client must see that."""
-        exchange, transport = self._exchange, self._transport
-        if transport is None:
-            return
+        exchange = self._exchange
+        self._exchange = None
         if exchange is not None and exchange.http10:
-            # Without a length only a reset tells an HTTP/1.0 client that this was not all.
-            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            self._state = State.CLOSING
-            transport.abort()
+            self.reset()  # without a length nothing else tells an HTTP/1.0 client that this was not all
         else:
-            self._exchange = None
             self.close()
 
     def pause_writing(self) -> None:
         self.blocked = True
-        transport = self._transport
-        if transport is not None:
-            self._unsent = transport.get_write_buffer_size()
-        self._plane.deadlines.watch(self, self._plane.clock.now() + self._send_timeout())
+        self._watch_sending()
         self._forward.on_client_blocked()
 
     def resume_writing(self) -> None:
         self.blocked = False
-        if self._state is State.BUSY or self._state is State.TUNNEL:
+        if self._state is BUSY or self._state is TUNNEL:
             self.deadline = NEVER
             if self._body_wanted:
                 self._plane.deadlines.watch(self, self._plane.clock.now() + RATE_AFTER)
@@ -429,7 +385,7 @@ class ClientConnection(asyncio.Protocol):
     # --- after 101 ------------------------------------------------------------------------------------------------
 
     def enter_tunnel(self) -> None:
-        self._state = State.TUNNEL
+        self._state = TUNNEL
         if not self.blocked:
             self.deadline = NEVER
         raw, self._raw = self._raw, b""
@@ -440,7 +396,7 @@ class ClientConnection(asyncio.Protocol):
         self.resume_body()
 
     def leave_tunnel(self) -> None:
-        if self._state is State.TUNNEL:
+        if self._state is TUNNEL:
             self.close()
 
     def tunnel_eof(self) -> None:
@@ -456,7 +412,7 @@ class ClientConnection(asyncio.Protocol):
         """True keeps our half open."""
         self._eof = True
         state = self._state
-        if state is State.BUSY:
+        if state is BUSY:
             if not self.body_complete():
                 self._forward.abandon(Reason.CLIENT_CLOSED)
                 return False
@@ -464,43 +420,35 @@ class ClientConnection(asyncio.Protocol):
             if not self.blocked:
                 self._plane.deadlines.watch(self, self._plane.clock.now() + HALF_CLOSED_SECONDS)
             return True
-        if state is State.TUNNEL:
+        if state is TUNNEL:
             self._forward.client_eof()
             return True
         return False
 
     def on_deadline(self, now: float) -> None:
         state = self._state
-        if state is State.IDLE:
+        if state is IDLE:
             self.deadline = NEVER
             if self._raw:
                 self._refuse(HttpError(Reason.HEADER_TIMEOUT, "the request head did not come within header_timeout"), b"")
             else:
                 self.close()
-        elif state is State.LINGER or state is State.CLOSING:
+        elif state is LINGER or state is CLOSING:
             self.deadline = NEVER
             self.abort()
-        elif state is State.CLOSED:
+        elif state is CLOSED:
             self.deadline = NEVER
         elif self.blocked:
-            self._check_sending(now)
+            if not self._sends(now):
+                self.deadline = NEVER
+                self._forward.abandon(Reason.SEND_TIMEOUT)
+                self.abort()
         elif self._eof and not self._forward.answering():
             self.deadline = NEVER
             self._forward.abandon(Reason.CLIENT_CLOSED)
             self.abort()
         else:
             self._check_body(now)
-
-    def _check_sending(self, now: float) -> None:
-        transport = self._transport
-        left = transport.get_write_buffer_size() if transport is not None else 0
-        if left < self._unsent:
-            self._unsent = left
-            self._plane.deadlines.watch(self, now + self._send_timeout())
-            return
-        self.deadline = NEVER
-        self._forward.abandon(Reason.SEND_TIMEOUT)
-        self.abort()
 
     def _check_body(self, now: float) -> None:
         body = self._body
@@ -516,12 +464,3 @@ class ClientConnection(asyncio.Protocol):
         else:
             self.deadline = due
 
-    def _pause_reading(self) -> None:
-        if not self._read_paused and self._transport is not None:
-            self._read_paused = True
-            self._transport.pause_reading()
-
-    def _resume_reading(self) -> None:
-        if self._read_paused and self._transport is not None:
-            self._read_paused = False
-            self._transport.resume_reading()

@@ -174,7 +174,9 @@ class DataPlane:
         self._next_tick = now + TICK
         self._timer = self.loop.call_at(self._next_tick, self._tick)
         self._ticks += 1
-        self.deadlines.sweep(self.clock.now())
+        clock_now = self.clock.now()
+        self.engine.wall_offset = self.clock.wall() - clock_now
+        self.deadlines.sweep(clock_now)
         self._publish(late)
         if self._releasing:
             self._release()

@@ -30,7 +30,7 @@ class Downstream(Protocol):
 
     def resume_body(self) -> None: ...
 
-    def finished(self, exchange: Exchange) -> None:
+    def finished(self, exchange: Exchange, now: float) -> None:
         """The exchange is accounted, its answer written: serve the next one, or close."""
 
     def cut(self) -> None:

@@ -22,8 +22,8 @@ RELEASE_AT_ONCE = 200
 
 class Snapshot:
     __slots__ = (
-        "access_log", "document", "hash", "health_paths", "routes", "sample", "server", "table", "trusted",
-        "upstreams", "version",
+        "access_log", "document", "hash", "health_paths", "keepalive_requests", "keepalive_timeout", "max_in_flight",
+        "routes", "sample", "server", "server_timing", "table", "trusted", "upstreams", "version",
     )  # fmt: skip
 
     def __init__(
@@ -44,6 +44,11 @@ class Snapshot:
         self.upstreams = upstreams
         self.trusted = trusted
         self.server: ServerOptions = base.server
+        # Read per exchange, so held here: an attribute of a pydantic model costs five times as much.
+        self.keepalive_requests = base.server.keepalive_requests
+        self.keepalive_timeout = base.server.keepalive_timeout
+        self.max_in_flight = base.server.max_in_flight
+        self.server_timing = base.server.server_timing
         self.health_paths = tuple((listener.health_path or "").encode() for listener in base.listeners)
         self.access_log = base.log.access != "none"
         self.sample = base.log.sample

@@ -9,7 +9,7 @@ meantime is pushed once more when its old moment comes. What lives here: the hea
 from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 NEVER = float("inf")
 
@@ -19,6 +19,9 @@ COMPACT_AT = 1024
 
 class Timed(Protocol):
     """Whoever has a deadline. `wake` belongs to the heap: nobody else writes it, except to NEVER at birth."""
+
+    if not TYPE_CHECKING:  # mypy takes slots of a protocol for all the attributes that there are
+        __slots__ = ()
 
     deadline: float
     wake: float

@@ -21,7 +21,7 @@ class Exchange:
 
     __slots__ = (
         "attempts", "bytes_in", "bytes_out", "client", "closed", "first_byte_at", "forwarded_at", "head", "host",
-        "http10", "keep_alive", "method", "path", "query", "reason", "request_id", "route", "rule", "scheme", "source", "span",
+        "http10", "keep_alive", "method", "path", "plain", "query", "reason", "request_id", "route", "rule", "scheme", "source", "span",
         "started", "status", "target", "trace_id", "trusted", "upstream", "upstream_seconds", "version", "wall",
     )  # fmt: skip
 
@@ -38,6 +38,7 @@ class Exchange:
         self.keep_alive = True  # whether the client's connection may serve another exchange
         self.client = b""  # address, as text
         self.trusted = False  # the peer is in trusted_proxies
+        self.plain = False  # nothing of the answer's head depends on more than the request id: the short way out
         self.scheme = b"http"
         self.request_id = b""
         self.trace_id = b""

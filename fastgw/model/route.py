@@ -63,6 +63,6 @@ class Route:
         self.response_headers: HeaderRewriter | None = None
         self.timeouts = Timeouts(1.0, 15.0, 60.0, 0.0)
         self.preserve_host = True
-        self.bound: object = None  # the upstream's runtime in this worker
-        self.tally: object = None  # this route's series in this worker
+        self.bound: object | None = None  # the upstream's runtime in this worker
+        self.tally: object | None = None  # this route's series in this worker
         self.in_flight = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from enum import IntEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from fastgw.clock import Clock
 from fastgw.errors import HttpError, Reason, Retry
@@ -37,14 +37,30 @@ class State(IntEnum):
     CLOSED = 5
 
 
+# A member looked up on its class costs 45 ns in CPython 3.11, a module's name 4.
+_CONNECTING: Final = State.CONNECTING
+_IDLE: Final = State.IDLE
+_HEAD: Final = State.HEAD
+_BODY: Final = State.BODY
+_TUNNEL: Final = State.TUNNEL
+_CLOSED: Final = State.CLOSED
+_F_NONE: Final = Framing.NONE
+_F_LENGTH: Final = Framing.LENGTH
+_F_CHUNKED: Final = Framing.CHUNKED
+_F_CLOSE: Final = Framing.CLOSE
+
+
 class Owner(Protocol):
     """The attempt. `whole` says that the answer is complete; the connection is then no longer the owner's."""
+
+    if not TYPE_CHECKING:  # mypy takes slots of a protocol for all the attributes that there are
+        __slots__ = ()
 
     def on_connected(self, connection: UpstreamConnection) -> None: ...
 
     def on_interim(self, head: ResponseHead) -> None: ...
 
-    def on_answer(self, head: ResponseHead, how: Framing, body: bytes, whole: bool) -> None: ...
+    def on_answer(self, head: ResponseHead, how: Framing, body: bytes, whole: bool, now: float) -> None: ...
 
     def on_body(self, body: bytes, whole: bool) -> None: ...
 
@@ -89,7 +105,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.generation = pool.generation
         self.transport: asyncio.Transport | None = None
         self.task: asyncio.Task[None] | None = None
-        self.state = State.CONNECTING
+        self.state = _CONNECTING
         self.deadline = NEVER
         self.wake = NEVER
         self.now = shared.clock.now
@@ -105,7 +121,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.trailers = b""
         self._buffer = b""
         self._head: ResponseHead | None = None
-        self._framing = Framing.NONE
+        self._framing = _F_NONE
         self._left = 0
         self._decoder: ChunkedDecoder | None = None
         self._interims = 0
@@ -119,7 +135,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.method = method
         self.request_done = done
         self.idle_timeout = idle
-        self.state = State.HEAD
+        self.state = _HEAD
         self.deadline = deadline
         if deadline < self.wake:
             self._shared.deadlines.watch(self, deadline)
@@ -134,22 +150,26 @@ class UpstreamConnection(asyncio.Protocol):
     def end_request(self, response_timeout: float) -> None:
         """The request is complete; from now on its answer is due."""
         self.request_done = True
-        if self.state is State.HEAD:
+        if self.state is _HEAD:
             self._shared.deadlines.watch(self, self.now() + response_timeout)
 
     def pause_reading(self) -> None:
         """The client does not keep up. Our own clock stands still meanwhile."""
-        if not self._paused and self.transport is not None and self.state is not State.CLOSED:
+        if not self._paused and self.transport is not None and self.state is not _CLOSED:
             self._paused = True
             self.deadline = NEVER
             self.transport.pause_reading()
 
     def resume_reading(self) -> None:
-        if self._paused and self.transport is not None and self.state is not State.CLOSED:
+        if self._paused and self.transport is not None and self.state is not _CLOSED:
             self._paused = False
-            if self.state is State.BODY or self.state is State.TUNNEL:
+            if self.state is _BODY or self.state is _TUNNEL:
                 self._shared.deadlines.watch(self, self.now() + self.idle_timeout)
             self.transport.resume_reading()
+
+    def touch(self) -> None:
+        """Bytes of the client went through the tunnel: it is not idle."""
+        self._shared.deadlines.watch(self, self.now() + self.idle_timeout)
 
     def write_eof(self) -> None:
         if self.transport is not None and not self.transport.is_closing() and self.transport.can_write_eof():
@@ -158,9 +178,9 @@ class UpstreamConnection(asyncio.Protocol):
     def close(self) -> None:
         """Give the connection up, in whatever state. Idempotent; the owner hears nothing of it."""
         self.owner = None
-        if self.state is State.CLOSED:
+        if self.state is _CLOSED:
             return
-        self.state = State.CLOSED
+        self.state = _CLOSED
         self._shared.deadlines.forget(self)
         if self.task is not None:
             self.task.cancel()
@@ -176,11 +196,11 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
         self.transport = transport  # type: ignore[assignment]  # uvloop's transports do not subclass asyncio's
-        if self.state is State.CLOSED:
+        if self.state is _CLOSED:
             transport.close()
             return
         self.task = None
-        self.state = State.IDLE
+        self.state = _IDLE
         self.deadline = NEVER
         owner = self.owner
         if owner is not None:
@@ -188,18 +208,18 @@ class UpstreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         state = self.state
-        if state is State.HEAD:
+        if state is _HEAD:
             if self._buffer:
                 data = self._buffer + data
                 self._buffer = b""
             self._heads(data)
-        elif state is State.BODY:
+        elif state is _BODY:
             self._body(data)
-        elif state is State.TUNNEL:
-            self._shared.deadlines.watch(self, self.now() + self.idle_timeout)
+        elif state is _TUNNEL:
+            self.touch()
             if self.owner is not None:
                 self.owner.on_tunnel_data(data)
-        elif state is State.IDLE:
+        elif state is _IDLE:
             # Nobody asked: bytes on an idle connection would become the answer to somebody else's request.
             self.close()
 
@@ -236,8 +256,9 @@ class UpstreamConnection(asyncio.Protocol):
         if length >= 0 and len(data) == end + 4 + length and self.method != b"HEAD" and head.status != 304:
             owner = self.owner
             assert owner is not None
-            self._finish()
-            owner.on_answer(head, Framing.LENGTH, data[end + 4 :], True)
+            now = self.now()
+            self._finish(now)
+            owner.on_answer(head, _F_LENGTH, data[end + 4 :], True, now)
             return
         self._start_body(head, data[end + 4 :])
 
@@ -269,7 +290,7 @@ class UpstreamConnection(asyncio.Protocol):
             if not (self.upgrade and head.websocket):
                 self._fail(Reason.UPSTREAM_PROTOCOL_ERROR, "101 to a request that asked for no such upgrade")
                 return
-            self.state = State.TUNNEL
+            self.state = _TUNNEL
             self._shared.deadlines.watch(self, self.now() + self.idle_timeout)
             owner.on_switched(head, rest)
             return
@@ -278,7 +299,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._fail(Reason.UPSTREAM_PROTOCOL_ERROR, f"more than {rules.MAX_INTERIM} interim answers")
             return
         owner.on_interim(head)
-        if rest and self.state is State.HEAD:
+        if rest and self.state is _HEAD:
             self._heads(rest)
 
     def _start_body(self, head: ResponseHead, rest: bytes) -> None:
@@ -287,15 +308,16 @@ class UpstreamConnection(asyncio.Protocol):
         how = framing(head, self.method)
         self._framing = how
         whole = False
-        if how is Framing.NONE:
+        now = self.now()
+        if how is _F_NONE:
             whole = True
             if rest:
                 self._poison()
                 rest = b""
-        elif how is Framing.LENGTH:
+        elif how is _F_LENGTH:
             self._left = head.length
             rest, whole = self._take_length(rest)
-        elif how is Framing.CHUNKED:
+        elif how is _F_CHUNKED:
             self.trailers = b""
             self._decoder = ChunkedDecoder(self._shared.parser)
             decoded = self._take_chunks(rest)
@@ -303,28 +325,29 @@ class UpstreamConnection(asyncio.Protocol):
                 return
             rest, whole = decoded
         if whole:
-            self._finish()
+            self._finish(now)
         else:
-            self.state = State.BODY
-            self._shared.deadlines.watch(self, self.now() + self.idle_timeout)
-        owner.on_answer(head, how, rest, whole)
+            self.state = _BODY
+            self._shared.deadlines.watch(self, now + self.idle_timeout)
+        owner.on_answer(head, how, rest, whole, now)
 
     def _body(self, data: bytes) -> None:
         owner = self.owner
         assert owner is not None
         how = self._framing
         whole = False
-        if how is Framing.LENGTH:
+        if how is _F_LENGTH:
             data, whole = self._take_length(data)
-        elif how is Framing.CHUNKED:
+        elif how is _F_CHUNKED:
             decoded = self._take_chunks(data)
             if decoded is None:
                 return
             data, whole = decoded
+        now = self.now()
         if whole:
-            self._finish()
+            self._finish(now)
         else:
-            deadline = self.deadline = self.now() + self.idle_timeout
+            deadline = self.deadline = now + self.idle_timeout
             if deadline < self.wake:
                 self._shared.deadlines.watch(self, deadline)
         if data or whole:
@@ -358,7 +381,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Bytes after a complete answer: whatever they are, this connection serves nobody else."""
         self.generation = -1
 
-    def _finish(self) -> None:
+    def _finish(self, now: float) -> None:
         """The answer is complete: back to the pool, or closed where the connection cannot be used again."""
         head = self._head
         assert head is not None
@@ -369,15 +392,14 @@ class UpstreamConnection(asyncio.Protocol):
         self.upgrade = False
         if self._paused:
             self.resume_reading()
-        if not head.keep_alive or not self.request_done or self._framing is Framing.CLOSE or self.generation < 0:
+        if not head.keep_alive or not self.request_done or self._framing is _F_CLOSE or self.generation < 0:
             self.close()
             return
-        if head.keep_timeout >= 0.0:
-            self.keep_seconds = head.keep_timeout
-        self._framing = Framing.NONE
-        self.state = State.IDLE
+        self.keep_seconds = head.keep_timeout
+        self._framing = _F_NONE
+        self.state = _IDLE
         self.reused = True
-        self.pool.give(self)
+        self.pool.give(self, now)
 
     def _fail(self, reason: Reason, detail: str, retry: Retry = Retry.NEVER) -> None:
         owner = self.owner
@@ -386,29 +408,29 @@ class UpstreamConnection(asyncio.Protocol):
             owner.on_failure(reason, detail, retry)
 
     def eof_received(self) -> bool:
-        if self.state is State.TUNNEL and self.owner is not None:
+        if self.state is _TUNNEL and self.owner is not None:
             self.owner.on_tunnel_eof()
             return True  # keep our half open until the client is done as well
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         state = self.state
-        if state is State.CLOSED:
+        if state is _CLOSED:
             self.transport = None
             return
         owner = self.owner
-        if state is State.BODY and self._framing is Framing.CLOSE and exc is None and owner is not None:
+        if state is _BODY and self._framing is _F_CLOSE and exc is None and owner is not None:
             self.close()
             owner.on_body(b"", True)
-        elif state is State.HEAD:
+        elif state is _HEAD:
             if self._buffer or self._interims:
                 self._fail(Reason.UPSTREAM_RESET, "the upstream closed in the middle of an answer's head")
             else:
                 again = Retry.REUSED_ONLY if self.reused else Retry.NEVER
                 self._fail(Reason.UPSTREAM_RESET, "the upstream closed without an answer", again)
-        elif state is State.BODY:
+        elif state is _BODY:
             self._fail(Reason.RESPONSE_TRUNCATED, "the upstream closed before the end of its answer")
-        elif state is State.TUNNEL:
+        elif state is _TUNNEL:
             self._fail(Reason.OK, "the tunnel's upstream closed")
         else:
             self.close()
@@ -417,26 +439,26 @@ class UpstreamConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         self.blocked = True
         if self.owner is not None:
-            if self.state is State.HEAD:
+            if self.state is _HEAD:
                 self._shared.deadlines.watch(self, self.now() + self.idle_timeout)
             self.owner.on_upstream_blocked()
 
     def resume_writing(self) -> None:
         self.blocked = False
         if self.owner is not None:
-            if self.state is State.HEAD and not self.request_done:
+            if self.state is _HEAD and not self.request_done:
                 self.deadline = NEVER
             self.owner.on_upstream_writable()
 
     def on_deadline(self, now: float) -> None:
         state = self.state
-        if state is State.CONNECTING:
+        if state is _CONNECTING:
             self._fail(Reason.CONNECT_TIMEOUT, "no connection within the connect timeout", Retry.ALWAYS)
-        elif state is State.HEAD and self.request_done:
+        elif state is _HEAD and self.request_done:
             self._fail(Reason.RESPONSE_TIMEOUT, "no answer within the response timeout")
-        elif state is State.HEAD or state is State.BODY:
+        elif state is _HEAD or state is _BODY:
             self._fail(Reason.IDLE_TIMEOUT, "the upstream made no progress within the idle timeout")
-        elif state is State.TUNNEL:
+        elif state is _TUNNEL:
             self._fail(Reason.IDLE_TIMEOUT, "nothing went through the tunnel within the idle timeout")
         else:
             self.close()

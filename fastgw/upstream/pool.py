@@ -7,7 +7,7 @@ scanned. There is no await between choosing a connection and marking it taken (a
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from fastgw.errors import Reason, Retry
 from fastgw.http1.memo import Streak
@@ -15,6 +15,10 @@ from fastgw.upstream.connection import Owner, Shared, State, UpstreamConnection
 
 if TYPE_CHECKING:
     from fastgw.upstream.target import Target
+
+
+# Seconds below the upstream's promise (`Keep-Alive: timeout=`): its clock started before ours.
+MARGIN: Final = 1.0
 
 
 class PoolLimits(Protocol):
@@ -39,6 +43,9 @@ class PoolLimits(Protocol):
 class Waiter(Owner, Protocol):
     """An owner in the queue. `waiting` turns false when it gives up; the queue then skips it."""
 
+    if not TYPE_CHECKING:  # mypy takes slots of a protocol for all the attributes that there are
+        __slots__ = ()
+
     waiting: bool
 
     def on_turn(self, connection: UpstreamConnection | None) -> None:
@@ -47,12 +54,13 @@ class Waiter(Owner, Protocol):
 
 class Pool:
     __slots__ = (
-        "_idle", "_shared", "_streak", "generation", "limits", "open", "opened", "queued", "target", "waiters",
+        "_idle", "_keep", "_keep_seconds", "_shared", "_streak", "generation", "limits", "max", "open", "opened", "queued",
+        "target", "waiters",
     )  # fmt: skip
 
     def __init__(self, target: Target, limits: PoolLimits, shared: Shared, streak: Streak) -> None:
         self.target = target
-        self.limits = limits
+        self.configure(limits)
         self._shared = shared
         self._streak = streak
         self._idle: dict[UpstreamConnection, None] = {}  # a dict is a stack that can also forget from the middle
@@ -61,6 +69,14 @@ class Pool:
         self.waiters: deque[Waiter] = deque()
         self.queued = 0  # waiters that still wait
         self.generation = 0  # of a removed target: -1, so that nothing comes back
+
+    def configure(self, limits: PoolLimits) -> None:
+        """Take over changed bounds; connections beyond them end when they come back."""
+        self.limits = limits
+        # Read per exchange: an attribute of a pydantic model costs five times as much.
+        self._keep = limits.idle
+        self._keep_seconds = limits.idle_timeout
+        self.max = limits.max
 
     @property
     def idle(self) -> int:
@@ -77,7 +93,7 @@ class Pool:
         return None
 
     def has_room(self) -> bool:
-        return self.open < self.limits.max
+        return self.open < self.max
 
     def connect(self, owner: Owner, deadline: float) -> UpstreamConnection:
         """Open a connection for `owner`, who hears `on_connected` or `on_failure`. The one task of the data plane."""
@@ -106,22 +122,25 @@ class Pool:
             if self.queued == 0:
                 self.waiters.clear()
 
-    def give(self, connection: UpstreamConnection) -> None:
-        """Back from an exchange, fit for another one."""
-        if self.queued and connection.generation == self.generation:
-            self._hand_over(connection)
-            return
-        if connection.generation != self.generation or len(self._idle) >= self.limits.idle:
+    def give(self, connection: UpstreamConnection, now: float) -> None:
+        """Hot. Back from an exchange, fit for another one."""
+        if connection.generation != self.generation:
             connection.close()
             return
-        seconds = self.limits.idle_timeout
-        if 0.0 <= connection.keep_seconds < seconds + 1.0:
-            # One second below the promise: the upstream's clock started before ours.
-            seconds = min(seconds, connection.keep_seconds - 1.0)
+        if self.queued:
+            self._hand_over(connection)
+            return
+        if len(self._idle) >= self._keep:
+            connection.close()
+            return
+        seconds = self._keep_seconds
+        promised = connection.keep_seconds
+        if promised >= 0.0 and promised - MARGIN < seconds:
+            seconds = promised - MARGIN
             if seconds <= 0.0:
                 connection.close()
                 return
-        deadline = connection.deadline = connection.now() + seconds
+        deadline = connection.deadline = now + seconds
         if deadline < connection.wake:
             self._shared.deadlines.watch(connection, deadline)
         self._idle[connection] = None
@@ -144,7 +163,7 @@ class Pool:
         """Called once by every connection that ends, in whatever state it was."""
         self._idle.pop(connection, None)
         self.open -= 1
-        if self.queued and self.open < self.limits.max:
+        if self.queued and self.open < self.max:
             self._hand_over(None)
 
     def retire(self) -> None:

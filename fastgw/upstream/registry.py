@@ -94,7 +94,7 @@ class Upstream:
                 self._targets[key] = self._make(options, key[2])
             else:
                 known.weight = options.weight
-                known.pool.limits = self.options.connections
+                known.pool.configure(self.options.connections)
         self.targets = tuple(self._targets[key] for key in wanted)
         self.single = self.targets[0] if len(self.targets) == 1 else None
 

@@ -1,0 +1,67 @@
+"""After 101: a byte tunnel in both directions, with flow control and an idle deadline (RFC 9110 7.8).
+
+Reloads leave tunnels alone; a drain ends them at its deadline. What lives here: the tunnel. What may not: how it came about.
+"""
+
+from __future__ import annotations
+
+from fastgw.errors import Reason, Source
+from fastgw.gateway import pipeline
+from fastgw.gateway.attempt import TUNNEL, Attempt
+from fastgw.gateway.heads import switching_head
+from fastgw.model.deadlines import NEVER
+from fastgw.model.messages import ResponseHead
+
+
+class Tunnel(Attempt):
+    __slots__ = ()
+
+    def on_switched(self, head: ResponseHead, early: bytes) -> None:
+        """The upstream agreed; `early` is what it sent behind its head."""
+        exchange = self._exchange
+        assert exchange is not None
+        exchange.status = 101
+        exchange.source = Source.UPSTREAM
+        exchange.first_byte_at = self._engine.clock.now()
+        exchange.keep_alive = False
+        self._total_until = self.deadline = NEVER
+        self._stage = TUNNEL
+        self._engine.websockets += 1
+        self._write(exchange, switching_head(exchange, head))
+        if early:
+            self._write(exchange, early)
+        self._client.enter_tunnel()
+
+    def on_tunnel_data(self, data: bytes) -> None:
+        exchange = self._exchange
+        if exchange is not None:
+            self._write(exchange, data)
+            if self._client.blocked and self._connection is not None:
+                self._connection.pause_reading()
+
+    def tunnel_from_client(self, data: bytes) -> None:
+        connection, exchange = self._connection, self._exchange
+        if connection is not None and exchange is not None:
+            exchange.bytes_in += len(data)
+            connection.touch()
+            connection.write(data)
+
+    def on_tunnel_eof(self) -> None:
+        self._client.tunnel_eof()
+
+    def client_eof(self) -> None:
+        """The client closed its half of the tunnel; the upstream's half goes on until it ends or falls silent."""
+        if self._connection is not None:
+            self._connection.write_eof()
+
+    def _end_tunnel(self, reason: Reason) -> None:
+        exchange = self._exchange
+        assert exchange is not None
+        now = self._engine.clock.now()
+        exchange.reason = reason
+        exchange.rule = pipeline.rule_of(reason)
+        exchange.upstream_seconds = now - exchange.forwarded_at
+        self._engine.websockets -= 1
+        self._release()
+        self._engine.close(exchange, now)
+        self._client.leave_tunnel()
