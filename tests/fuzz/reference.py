@@ -89,7 +89,10 @@ def read_one(data: bytes) -> tuple[Expected, bytes]:
     message.fields = fields
     check_host(message, fields, version_1_0)
     message.last = read_connection(message, fields, version_1_0)
-    if any(value.lower() != b"100-continue" for value in values(fields, b"expect")):
+    if (
+        any(value.lower() != b"100-continue" for value in values(fields, b"expect"))
+        or len(values(fields, b"expect")) > 1
+    ):
         message.doubt = True
     return message, read_body(message, fields, version_1_0, rest)
 
@@ -154,7 +157,7 @@ def normal_path(path: bytes) -> tuple[bytes, bool]:
 
     def unreserved(matched: re.Match[bytes]) -> bytes:
         byte = bytes([int(matched[1], 16)])
-        return byte if byte in UNRESERVED else matched[0]
+        return byte if byte in UNRESERVED else matched[0].upper()  # RFC 3986 6.2.2.1: one spelling
 
     if any(decode(one) in {b".", b".."} for one in path.split(b"/") if b"%" in one):
         raise Refuse  # an escaped dot segment: what decodes to one that the literal path did not hold
