@@ -9,7 +9,7 @@ from bisect import bisect_left
 from typing import Final
 
 from fastgw.account import families
-from fastgw.account.access_log import AccessLog, json_string
+from fastgw.account.access_log import AccessLog, json_string, outcome
 from fastgw.account.series import Slot
 from fastgw.errors import Reason, Source
 from fastgw.model.exchange import Exchange
@@ -37,21 +37,22 @@ _UPSTREAM_SUM = len(_UPSTREAM_BOUNDS) + 1
 
 
 class Tally:
-    """The cells of one route in this worker. `requests` is keyed by status, method and source in one number."""
+    """The cells of one route in this worker. `lines` holds, by status, method and source in one number, the counter's
+    offset and the part of the log line that follows from them where the reason is `ok`."""
 
-    __slots__ = ("duration", "label", "own", "rejections", "requests", "text")
+    __slots__ = ("duration", "label", "lines", "own", "rejections", "text")
 
     def __init__(self, label: str, text: bytes, duration: int, own: int) -> None:
         self.label = label
         self.text = text  # as in the log line
         self.duration = duration
         self.own = own
-        self.requests: dict[int, int] = {}
+        self.lines: dict[int, tuple[int, bytes]] = {}
         self.rejections: dict[Reason, int] = {}
 
 
 class Ledger:
-    __slots__ = ("_acc", "_cells", "_log", "_slot", "_unrouted", "_upstreams", "closed", "sample")
+    __slots__ = ("_cells", "_log", "_share", "_slot", "_unrouted", "_upstreams", "sample")
 
     def __init__(self, slot: Slot, log: AccessLog) -> None:
         self._slot = slot
@@ -59,29 +60,28 @@ class Ledger:
         self._log = log
         self._unrouted = self._tally(NO_ROUTE, b"null")
         self._upstreams: dict[str, int] = {}
-        self._acc = 0.0
+        self._share = 0.0
         self.sample = 1.0  # share of successful exchanges that are logged
-        self.closed = 0  # exchanges since birth
 
     def close(self, exchange: Exchange, now: float) -> None:
         """Hot. Exactly once per exchange: a second call is a defect, and is refused."""
         if exchange.closed:
             raise RuntimeError("an exchange was closed twice")
         exchange.closed = True
-        self.closed += 1
         route = exchange.route
-        if route is None:
-            tally = self._unrouted
-        else:
-            bound = route.tally
-            tally = bound if isinstance(bound, Tally) else self._bind(route)
+        tally = self._unrouted if route is None else route.tally
+        if tally.__class__ is not Tally:
+            assert route is not None
+            tally = self._bind(route)
         cells = self._cells
-        source = exchange.source
         status = exchange.status
-        key = status * 32 + _METHOD_NUMBER.get(exchange.method, 0) * 2 + (source is _UPSTREAM)
-        offset = tally.requests.get(key)
-        if offset is None:
-            offset = self._request_series(tally, key, exchange)
+        key = status * 32 + (_METHOD_NUMBER.get(exchange.method) or 0)
+        if exchange.source is _UPSTREAM:
+            key += 16
+        line = tally.lines.get(key)
+        if line is None:
+            line = self._line(tally, key, exchange)
+        offset, text = line
         cells[offset] += 1
         total = now - exchange.started
         base = tally.duration
@@ -89,25 +89,31 @@ class Ledger:
         cells[base + _REQUEST_SUM] += int(total * 1e6)
         upstream_seconds = exchange.upstream_seconds
         own = total - upstream_seconds
+        if own < 0.0:
+            own = 0.0
         base = tally.own
         cells[base + bisect_left(_OWN_BOUNDS, own)] += 1
-        cells[base + _OWN_SUM] += int(own * 1e6) if own > 0.0 else 0
+        cells[base + _OWN_SUM] += int(own * 1e6)
         if exchange.attempts:
-            base = self._upstreams.get(exchange.upstream, -1)
-            if base < 0:
-                base = self._bind_upstream(exchange.upstream)
+            base = self._upstreams.get(exchange.upstream) or self._bind_upstream(exchange.upstream)
             cells[base + bisect_left(_UPSTREAM_BOUNDS, upstream_seconds)] += 1
             cells[base + _UPSTREAM_SUM] += int(upstream_seconds * 1e6)
-        reason = exchange.reason
-        if reason is not _OK:
-            cells[self._rejection_series(tally, reason)] += 1
-        elif status < 400 and self.sample < 1.0:
-            self._acc += self.sample
-            if self._acc < 1.0:
-                return
-            self._acc -= 1.0
-        if self._log.enabled:
-            self._log.exchange(exchange, tally.text, total, own)
+        if exchange.reason is not _OK:
+            cells[self._rejection_series(tally, exchange.reason)] += 1
+            text = outcome(tally.text, exchange)
+        elif self.sample < 1.0 and status < 400 and not self._sampled():
+            return
+        log = self._log
+        if log.enabled:
+            log.exchange(exchange, text, total, own)
+
+    def _sampled(self) -> bool:
+        """Whether this successful exchange is one of the share that is logged: evenly spread, not by chance."""
+        self._share += self.sample
+        if self._share < 1.0:
+            return False
+        self._share -= 1.0
+        return True
 
     def _tally(self, label: str, text: bytes) -> Tally:
         return Tally(
@@ -127,12 +133,12 @@ class Ledger:
         self._upstreams[name] = base
         return base
 
-    def _request_series(self, tally: Tally, key: int, exchange: Exchange) -> int:
+    def _line(self, tally: Tally, key: int, exchange: Exchange) -> tuple[int, bytes]:
         method = _METHODS.get(exchange.method, "other")
         labels = (tally.label, method, str(exchange.status), exchange.source.value)
-        offset = self._slot.counter(families.REQUESTS, labels)
-        tally.requests[key] = offset
-        return offset
+        made = self._slot.counter(families.REQUESTS, labels), outcome(tally.text, exchange)
+        tally.lines[key] = made
+        return made
 
     def _rejection_series(self, tally: Tally, reason: Reason) -> int:
         offset = tally.rejections.get(reason)

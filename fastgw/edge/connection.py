@@ -103,7 +103,7 @@ class ClientConnection(Link):
     def close_if_idle(self) -> None:
         """A drain: connections between two exchanges end now, with FIN."""
         if self._state is IDLE and not self._raw:
-            self.close()
+            self.linger()  # a request that crosses our FIN must not be answered with a reset
 
     # --- heads ----------------------------------------------------------------------------------------------------
 
@@ -179,23 +179,22 @@ class ClientConnection(Link):
             return
         head = exchange.head
         assert head is not None
+        if self._head_since:
+            self._head_since = 0.0
+            self._scanned = 0
         self._skipped = False
-        self._scanned = 0
-        self._head_since = 0.0
         self._state = BUSY
         self.deadline = NEVER
         self._exchange = exchange
         exchange.client = self.peer
-        exchange.trusted = self._trusted
+        if self._trusted:
+            exchange.trusted = True
         engine.in_flight += 1
         engine.stamp(exchange)
-        served = self._served = self._served + 1
-        if (
-            head.close
-            or engine.closing
-            or served == snapshot.keepalive_requests
-            or (exchange.http10 and not head.keep_alive)
-        ):
+        self._served += 1
+        if head.close or engine.closing or self._served == snapshot.keepalive_requests:
+            exchange.keep_alive = False
+        if exchange.http10 and not head.keep_alive:
             exchange.keep_alive = False
         if head.length:
             self._expects = head.expect_continue and not exchange.http10
@@ -230,9 +229,9 @@ class ClientConnection(Link):
     def _refuse(self, error: HttpError, line: bytes) -> None:
         """A head that cannot be served. The connection ends: where the next request would begin is unknown."""
         plane = self._plane
-        exchange = Exchange(None, method_of(line), b"", b"", False, self._head_since or plane.clock.now())
+        since = self._head_since or plane.clock.now()
+        exchange = Exchange(None, method_of(line), b"", b"", False, since, len(line) + len(self._raw))
         exchange.client = self.peer
-        exchange.bytes_in = len(line) + len(self._raw)
         exchange.keep_alive = False
         exchange.version = plane.engine.snapshot.version
         plane.engine.in_flight += 1

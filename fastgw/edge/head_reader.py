@@ -53,8 +53,7 @@ class HeadReader:
         path, query, authority = parse_target(target, method)
         if http10 or not head.host_field:
             check_version(head, http10)
-        exchange = Exchange(head, method, path, query, http10, now)
-        exchange.bytes_in = end + 4
+        exchange = Exchange(head, method, path, query, http10, now, end + 4)
         if authority is not None:
             exchange.host = _authority(head, authority)
         return exchange

@@ -22,6 +22,8 @@ from fastgw.upstream.registry import Upstream
 if TYPE_CHECKING:
     from fastgw.gateway.downstream import Downstream
     from fastgw.gateway.engine import Engine
+    from fastgw.model.messages import RequestHead
+    from fastgw.model.route import Route
     from fastgw.upstream.target import Target
 
 MAX_HELD: Final = 64 * 1024  # bytes of a request body kept for a replay
@@ -54,7 +56,7 @@ class Attempt(Waiter, Timed):
 
     __slots__ = (
         "_chunked", "_client", "_connection", "_engine", "_exchange", "_held", "_held_size", "_queue_until", "_replayed",
-        "_stage", "_target", "_total_until", "_upstream", "deadline", "waiting", "wake",
+        "_stage", "_target", "_total_until", "_touched", "_upstream", "deadline", "waiting", "wake",
     )  # fmt: skip
 
     def __init__(self, engine: Engine, client: Downstream) -> None:
@@ -70,6 +72,7 @@ class Attempt(Waiter, Timed):
         self._upstream: Upstream | None = None
         self._total_until = NEVER
         self._replayed = False
+        self._touched = False  # this exchange took the long way: more than the usual is to be undone
         # For the life of one attempt
         self._target: Target | None = None
         self._connection: UpstreamConnection | None = None
@@ -78,10 +81,8 @@ class Attempt(Waiter, Timed):
         self._held: list[bytes] | None = None  # request body sent so far, while it could still be replayed
         self._held_size = 0
 
-    def start(self, exchange: Exchange, now: float) -> None:
+    def start(self, exchange: Exchange, route: Route, head: RequestHead, now: float) -> None:
         """Hot. The route is decided, nothing of the request has left yet."""
-        route = exchange.route
-        assert route is not None
         upstream = route.bound
         if upstream is None:
             upstream = route.bound = self._engine.registry.upstreams[route.upstream]
@@ -98,26 +99,42 @@ class Attempt(Waiter, Timed):
         if upstream.max_in_flight and upstream.in_flight >= upstream.max_in_flight:
             self._refuse(Reason.OVERLOADED, "the upstream serves as many exchanges as it may", "max_in_flight")
             return
-        total = route.timeouts.total
-        if total:
-            self._total_until = exchange.started + total
+        timeouts = route.timeouts
+        if timeouts.total:
+            self._touched = True
+            self._total_until = exchange.started + timeouts.total
             self._engine.deadlines.watch(self, self._total_until)
-        self._attempt(target, now, False)
-
-    def _attempt(self, target: Target, now: float, fresh: bool) -> None:
-        upstream = self._upstream
-        exchange = self._exchange
-        assert upstream is not None and exchange is not None
+        connection = target.pool.take(now)
+        if connection is None or head.length:
+            self._attempt(target, connection, now)
+            return
+        # The usual request, written out: a connection is there and no body follows. See `_attempt` for the long way.
         self._target = target
         target.in_flight += 1
         upstream.in_flight += 1
         exchange.target = target.label
-        pool = target.pool
-        connection = None if fresh else pool.take(now)
+        exchange.forwarded_at = now
+        exchange.attempts = 1
+        self._stage = SENT
+        self._connection = connection
+        if head.websocket:
+            connection.upgrade = True
+        data = request_head(exchange, head, route, self._client, target)
+        connection.begin(self, exchange.method, data, True, now + timeouts.response, timeouts.idle)
+
+    def _attempt(self, target: Target, connection: UpstreamConnection | None, now: float) -> None:
+        """Any attempt: `connection` is an idle one of the target, or None to open one or to wait."""
+        upstream, exchange = self._upstream, self._exchange
+        assert upstream is not None and exchange is not None
+        self._touched = True
+        self._target = target
+        target.in_flight += 1
+        upstream.in_flight += 1
+        exchange.target = target.label
         if connection is not None:
             exchange.forwarded_at = now
             self._send(connection, now)
-        elif pool.has_room():
+        elif target.pool.has_room():
             self._connect(now)
         else:
             self._queue(now)
@@ -177,7 +194,7 @@ class Attempt(Waiter, Timed):
         self._stage = SENT
         self._connection = connection
         timeouts = route.timeouts
-        data = request_head(exchange, self._client, target)
+        data = request_head(exchange, head, route, self._client, target)
         if head.length == 0:
             connection.upgrade = head.websocket
             connection.begin(self, exchange.method, data, True, now + timeouts.response, timeouts.idle)
@@ -267,17 +284,19 @@ class Attempt(Waiter, Timed):
         self._client.write(data)
 
     def _release(self) -> None:
-        """The exchange is over, whatever became of it: no deadline, no place in a queue, no count is left behind."""
+        """Hot. The exchange is over, whatever became of it: no deadline, no place in a queue, no count stays behind."""
         target, upstream = self._target, self._upstream
         if target is not None and upstream is not None:
-            if self.waiting:
-                target.pool.leave(self)
             target.in_flight -= 1
             upstream.in_flight -= 1
+            if self.waiting:
+                target.pool.leave(self)
             self._target = None
-        self._held = None
-        self._chunked = False
-        self._replayed = False
-        self._queue_until = self._total_until = self.deadline = NEVER
         self._exchange = None
         self._stage = IDLE
+        if self._touched:
+            self._touched = False
+            self._held = None
+            self._chunked = False
+            self._replayed = False
+            self._queue_until = self._total_until = self.deadline = NEVER

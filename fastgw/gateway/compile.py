@@ -12,6 +12,7 @@ from ipaddress import ip_network
 from fastgw.errors import Reason
 from fastgw.gateway.document.model import Document
 from fastgw.gateway.document.options import RouteOptions
+from fastgw.gateway.document.process import ServerOptions
 from fastgw.gateway.phases import REQUEST_POLICIES
 from fastgw.gateway.snapshot import Network, Snapshot
 from fastgw.model.messages import Reply
@@ -41,7 +42,7 @@ def compile_snapshot(
             route = known
         else:
             upstream = document.upstreams[options.upstream] if options.upstream else None
-            route = compile_route(options, upstream, document.base.server.max_body, key)
+            route = compile_route(options, upstream, document.base.server, key)
         routes[name] = route
         rules.append((options.match, route))
         if number % ROUTES_AT_ONCE == 0:
@@ -58,7 +59,8 @@ def compile_snapshot(
 def _key(document: Document, name: str, options: RouteOptions) -> str:
     """What the compiled route depends on."""
     upstream = document.hashes[f"upstream:{options.upstream}"] if options.upstream else ""
-    return f"{document.hashes[f'route:{name}']}:{upstream}:{document.base.server.max_body}"
+    server = document.base.server
+    return f"{document.hashes[f'route:{name}']}:{upstream}:{server.max_body}:{server.server_timing}"
 
 
 def _same(
@@ -72,9 +74,11 @@ def _same(
     return options
 
 
-def compile_route(options: RouteOptions, upstream: UpstreamOptions | None, max_body: int, key: str) -> Route:
+def compile_route(
+    options: RouteOptions, upstream: UpstreamOptions | None, server: ServerOptions, key: str
+) -> Route:
     route = Route(options.name, key)
-    route.max_body = max_body if options.max_body is None else options.max_body
+    route.max_body = server.max_body if options.max_body is None else options.max_body
     route.max_in_flight = options.max_in_flight or 0
     route.chain = tuple(check for build_check in REQUEST_POLICIES if (check := build_check(options, route)))
     if options.reply is not None:
@@ -97,4 +101,6 @@ def compile_route(options: RouteOptions, upstream: UpstreamOptions | None, max_b
         route.path_rewrite = compile_path_rewrite(rewrite.path) if rewrite.path else None
         route.request_headers = compile_header_rewrite(rewrite.request_headers) if rewrite.request_headers else None
         route.response_headers = compile_header_rewrite(rewrite.response_headers) if rewrite.response_headers else None
+    route.plain = route.response_headers is None and not server.server_timing
+    route.rewrites = bool(route.path_rewrite or route.request_headers or not route.preserve_host)
     return route

@@ -47,17 +47,15 @@ class Engine:
 
     def stamp(self, exchange: Exchange) -> None:
         """Request id, trace id and span id (W3C Trace Context). A trusted peer's id is kept, a valid trace continued."""
-        self._serial += 1
-        span = b"%016x" % self._serial
-        exchange.span = span
-        request_id = exchange.request_id = self._prefix + span
+        serial = self._serial = self._serial + 1
+        span = exchange.span = b"%016x" % serial
+        exchange.request_id = exchange.trace_id = self._prefix + span
         head = exchange.head
-        if head is not None:
+        if head is not None and head.named:
             if head.request_id and exchange.trusted:
                 exchange.request_id = head.request_id
             if head.traceparent:
-                request_id = head.traceparent[3:35]
-        exchange.trace_id = request_id
+                exchange.trace_id = head.traceparent[3:35]
 
     def date(self, wall: float) -> bytes:
         """The `Date` line of this second."""

@@ -37,20 +37,33 @@ class Forward(Tunnel):
     def on_answer(self, head: ResponseHead, how: Framing, body: bytes, whole: bool, now: float) -> None:
         """Hot: the usual answer goes out in one join and one write."""
         exchange, target = self._exchange, self._target
-        assert exchange is not None and target is not None
-        exchange.first_byte_at = now
-        target.sample(now - exchange.forwarded_at)
+        assert exchange is not None and target is not None and exchange.route is not None
+        seconds = now - exchange.forwarded_at
+        target.sample(seconds)
         exchange.status = head.status
         exchange.source = _UPSTREAM
         engine = self._engine
         if engine.closing:
             exchange.keep_alive = False
-        if whole and how is _LENGTH and head.has_date and exchange.plain and exchange.keep_alive:
+        if (
+            whole
+            and how is _LENGTH
+            and exchange.keep_alive
+            and head.has_date
+            and exchange.route.plain
+            and not (self._touched or exchange.trusted or exchange.http10)
+        ):
             data = b"".join((head.rendered, b"X-Request-Id: ", exchange.request_id, b"\r\n\r\n", body))
             exchange.bytes_out += len(data)
-            self._client.write(data)
-            self._end(exchange, now)
+            client = self._client
+            client.write(data)
+            exchange.upstream_seconds = seconds
+            self._connection = None
+            self._release()
+            engine.close(exchange, now)
+            client.finished(exchange, now)
             return
+        self._touched = True
         self._stage = ANSWERING
         self._answer(exchange, head, how, now)
         self.on_body(body, whole)
@@ -93,7 +106,7 @@ class Forward(Tunnel):
             self._connection.pause_reading()
 
     def _end(self, exchange: Exchange, now: float) -> None:
-        """Hot. The answer is with the client's connection: account, then the next exchange."""
+        """The answer is with the client's connection: account, then the next exchange."""
         if not exchange.upstream_seconds:
             exchange.upstream_seconds = now - exchange.forwarded_at
         self._connection = None
@@ -131,7 +144,7 @@ class Forward(Tunnel):
             self._engine.retries[upstream.name] = self._engine.retries.get(upstream.name, 0) + 1
             target.in_flight -= 1
             upstream.in_flight -= 1
-            self._attempt(target, self._engine.clock.now(), True)
+            self._attempt(target, None, self._engine.clock.now())
             return
         target.failed()
         self._give_up(reason, detail, pipeline.rule_of(reason))

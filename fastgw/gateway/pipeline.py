@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from fastgw.gateway.engine import Engine
     from fastgw.gateway.forward import Forward
 
-# What passes admission without a look; everything else, also an unknown method, takes the long way.
-_SERVED: Final = rules.METHODS - {b"CONNECT", b"TRACE"}
+# What passes admission without a look; everything else takes the long way: OPTIONS for `*`, unknown methods.
+_SERVED: Final = rules.METHODS - {b"CONNECT", b"TRACE", b"OPTIONS"}
 
 _HEALTHY = Reply(Reason.OK, 200, body=b"ok\n", content_type=b"text/plain")
 _DRAINING = Reply(Reason.DRAINING, STATUS[Reason.DRAINING], "the gateway is about to stop", rule="drain")
@@ -52,37 +52,32 @@ def run(engine: Engine, client: Downstream, forward: Forward, exchange: Exchange
     assert head is not None
     exchange.version = snapshot.version
     method = exchange.method
+    path = exchange.path
     reply: Reply | None = None
     if exchange.trusted:
         exchange.client = client_address(head, client.peer, snapshot.trusted)
     if (
-        engine.in_flight > snapshot.max_in_flight
+        method not in _SERVED
+        or engine.in_flight > snapshot.max_in_flight
+        or path == client.health_path
         or head.expect_unknown
-        or method not in _SERVED
-        or exchange.path == client.health_path
-        or exchange.path == b"*"
     ):
         reply = _admit(engine, client, exchange)
     if reply is None:
-        found = snapshot.table.find(exchange.host, method, exchange.path, head.fields)
+        found = snapshot.table.find(exchange.host, method, path, head.fields)
         if found.__class__ is Route:
-            exchange.route = route = found
-            route.in_flight += 1
-            if route.chain:
-                reply = _chain(exchange, route)
+            exchange.route = found
+            found.in_flight += 1
+            if found.chain:
+                reply = _chain(exchange, found)
             if reply is None:
-                if head.length > route.max_body:
+                if head.length > found.max_body:
                     reply = _TOO_LARGE
-                elif route.reply is not None:
-                    reply = route.reply
-                else:
-                    exchange.plain = (
-                        head.length == 0
-                        and route.response_headers is None
-                        and not (exchange.http10 or exchange.trusted or snapshot.server_timing)
-                    )
-                    forward.start(exchange, now)
+                elif found.reply is None:
+                    forward.start(exchange, found, head, now)
                     return
+                else:
+                    reply = found.reply
         else:
             reply = _unrouted(found)
     send_reply(engine, client, exchange, reply)

@@ -22,7 +22,6 @@ class Tunnel(Attempt):
         assert exchange is not None
         exchange.status = 101
         exchange.source = Source.UPSTREAM
-        exchange.first_byte_at = self._engine.clock.now()
         exchange.keep_alive = False
         self._total_until = self.deadline = NEVER
         self._stage = TUNNEL

@@ -48,6 +48,7 @@ def parse_request_block(block: bytes, parser: FieldParser) -> RequestHead:
     special = fields.keys() & rules.SPECIAL_REQUEST
     if special:
         _special(head, fields, block)
+    head.odd = bool(not head.host_field or head.websocket or head.traceparent)
     head.forward = _forward(head, fields, block, trusted=False)
     head.trusted_forward = _forward(head, fields, block, trusted=True)
     return head
@@ -98,6 +99,7 @@ def _special(head: RequestHead, fields: dict[bytes, bytes], block: bytes) -> Non
         match = rules.TRACEPARENT.fullmatch(traceparent)
         if match and (traceparent[:2] != b"00" or len(traceparent) == 55):
             head.traceparent = traceparent
+    head.named = bool(head.request_id or head.traceparent)
 
 
 def content_length(value: bytes) -> int:

@@ -33,6 +33,7 @@ def parse_response_head(raw: bytes, parser: FieldParser) -> ResponseHead:
         _special(head, fields, match[1] == b"0")
         dropped = _dropped_names(head, fields)
     head.has_date = b"date" in fields
+    head.simple = head.length >= 0 and head.keep_alive and status >= 200 and status != 304
     if dropped:
         block = b"".join([line for name, line in lines_of(block) if name not in dropped])
     # The version is our own, the reason phrase passes.
@@ -57,7 +58,8 @@ def _special(head: ResponseHead, fields: dict[bytes, bytes], http10: bool) -> No
     elif length is not None:
         if len(length) > rules.MAX_LENGTH_DIGITS or not rules.DIGITS.fullmatch(length):
             raise _bad("Content-Length is not one plain number")
-        head.length = int(length)
+        if not bodyless:  # RFC 9110 8.6: a 1xx or 204 has none, whatever it says
+            head.length = int(length)
     connection = fields.get(b"connection")
     if connection is not None:
         options = {option.strip(b" \t").lower() for option in connection.split(b",")}

@@ -30,7 +30,7 @@ class RequestHead:
 
     __slots__ = (
         "chunked", "close", "expect_continue", "expect_unknown", "fields", "forward", "host", "host_field",
-        "keep_alive", "length", "request_id", "rewritten", "te_trailers", "traceparent", "trusted_forward", "websocket",
+        "keep_alive", "length", "named", "odd", "request_id", "rewritten", "te_trailers", "traceparent", "trusted_forward", "websocket",
     )  # fmt: skip
 
     def __init__(self, fields: dict[bytes, bytes]) -> None:
@@ -47,6 +47,8 @@ class RequestHead:
         self.expect_unknown = False
         self.websocket = False
         self.te_trailers = False
+        self.odd = True  # towards the upstream more than the usual lines change: no Host, an upgrade, a known trace
+        self.named = False  # it has one of the next two
         self.request_id = b""  # of the client, believed only from a trusted peer
         self.traceparent = b""  # only when well-formed
         # Rendered variants for routes that rewrite request headers, by the route's rewrite; written by `gateway`.
@@ -61,7 +63,7 @@ class ResponseHead:
     """
 
     __slots__ = (
-        "chunked", "fields", "has_date", "keep_alive", "keep_timeout", "length", "rendered", "rewritten", "status",
+        "chunked", "fields", "has_date", "keep_alive", "keep_timeout", "length", "rendered", "rewritten", "simple", "status",
         "websocket",
     )  # fmt: skip
 
@@ -73,6 +75,7 @@ class ResponseHead:
         self.chunked = False
         self.keep_alive = True
         self.keep_timeout = -1.0  # seconds of `Keep-Alive: timeout=`, -1 where there is none
+        self.simple = False  # a final answer with a length, on a connection that stays
         self.has_date = True
         self.websocket = False  # `Upgrade: websocket`, of interest on a 101 only
         self.rewritten: dict[object, bytes] = {}

@@ -46,8 +46,9 @@ class Route:
     survive for as long as the route itself (an unchanged route is the same object after a reload)."""
 
     __slots__ = (
-        "bound", "chain", "in_flight", "key", "max_body", "max_in_flight", "name", "path_rewrite", "preserve_host",
-        "reply", "request_headers", "response_headers", "tally", "timeouts", "upstream",
+        "bound", "chain", "in_flight", "key", "max_body", "max_in_flight", "name", "path_rewrite", "plain",
+        "preserve_host",
+        "reply", "request_headers", "response_headers", "rewrites", "tally", "timeouts", "upstream",
     )  # fmt: skip
 
     def __init__(self, name: str, key: str) -> None:
@@ -61,6 +62,8 @@ class Route:
         self.path_rewrite: PathRewriter | None = None
         self.request_headers: HeaderRewriter | None = None
         self.response_headers: HeaderRewriter | None = None
+        self.plain = True  # an answer's head passes as it came, but for the request id
+        self.rewrites = False  # a request's path, fields or Host change on the way
         self.timeouts = Timeouts(1.0, 15.0, 60.0, 0.0)
         self.preserve_host = True
         self.bound: object | None = None  # the upstream's runtime in this worker

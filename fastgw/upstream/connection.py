@@ -139,8 +139,9 @@ class UpstreamConnection(asyncio.Protocol):
         self.deadline = deadline
         if deadline < self.wake:
             self._shared.deadlines.watch(self, deadline)
-        assert self.transport is not None
-        self.transport.write(data)
+        transport = self.transport
+        if transport is not None:
+            transport.write(data)
 
     def write(self, data: bytes) -> None:
         """More of the request body."""
@@ -230,37 +231,42 @@ class UpstreamConnection(asyncio.Protocol):
             self._partial_head(data)
             return
         raw = data[: end + 2]
-        memo = self._shared.memo
         streak = self._streak
         if streak.skip:
             streak.skip -= 1
-            head = None
+            head = self._parse(raw)
         else:
+            memo = self._shared.memo
             head = memo.young.get(raw)
             if head is None:
-                head = memo.promote(raw)
                 memo.misses += 1
+                head = memo.promote(raw) or self._parse(raw)
             else:
                 memo.hits += 1
                 streak.misses = 0
         if head is None:
-            head = self._parse(raw)
-            if head is None:
-                return
-        if head.status < 200:
-            self._interim(head, data[end + 4 :])
             return
-        length = head.length
-        self._head = head
+        end += 4
         # The common answer, decided inline: a length, all of it here, to a request that ended.
-        if length >= 0 and len(data) == end + 4 + length and self.method != b"HEAD" and head.status != 304:
+        if head.simple and len(data) == end + head.length and self.request_done and self.method != b"HEAD":
             owner = self.owner
-            assert owner is not None
             now = self.now()
-            self._finish(now)
-            owner.on_answer(head, _F_LENGTH, data[end + 4 :], True, now)
+            pool = self.pool
+            self.owner = None
+            if pool.queued or self.generation < 0 or self._interims or self._paused:
+                self._finish(head, now)
+            else:
+                self.state = _IDLE
+                self.reused = True
+                self.keep_seconds = head.keep_timeout
+                pool.give(self, now)
+            if owner is not None:
+                owner.on_answer(head, _F_LENGTH, data[end:], True, now)
             return
-        self._start_body(head, data[end + 4 :])
+        if head.status < 200:
+            self._interim(head, data[end:])
+        else:
+            self._start_body(head, data[end:])
 
     def _parse(self, raw: bytes) -> ResponseHead | None:
         try:
@@ -305,6 +311,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _start_body(self, head: ResponseHead, rest: bytes) -> None:
         owner = self.owner
         assert owner is not None
+        self._head = head
         how = framing(head, self.method)
         self._framing = how
         whole = False
@@ -325,7 +332,7 @@ class UpstreamConnection(asyncio.Protocol):
                 return
             rest, whole = decoded
         if whole:
-            self._finish(now)
+            self._finish(head, now)
         else:
             self.state = _BODY
             self._shared.deadlines.watch(self, now + self.idle_timeout)
@@ -345,7 +352,9 @@ class UpstreamConnection(asyncio.Protocol):
             data, whole = decoded
         now = self.now()
         if whole:
-            self._finish(now)
+            head = self._head
+            assert head is not None
+            self._finish(head, now)
         else:
             deadline = self.deadline = now + self.idle_timeout
             if deadline < self.wake:
@@ -381,10 +390,8 @@ class UpstreamConnection(asyncio.Protocol):
         """Bytes after a complete answer: whatever they are, this connection serves nobody else."""
         self.generation = -1
 
-    def _finish(self, now: float) -> None:
+    def _finish(self, head: ResponseHead, now: float) -> None:
         """The answer is complete: back to the pool, or closed where the connection cannot be used again."""
-        head = self._head
-        assert head is not None
         self.owner = None
         self._head = None
         self._decoder = None
