@@ -279,3 +279,24 @@ def test_a_refusal_to_head_has_no_body(gateway: Gateway) -> None:
         answer = client.get("/dead/head", method="HEAD")
         assert (answer.status, answer.body) == (502, b"")
         assert client.get("/after-refused-head").status == 200
+
+
+def test_trailers_of_one_exchange_never_reach_another(gateway: Gateway, upstream: Upstream) -> None:
+    """Neither those of an answer nor those of a request, whatever the connections are reused for."""
+    chunks = scripts.head(200, "Transfer-Encoding: chunked") + scripts.chunked([b"a"], ["X-Secret: answer"])
+    with_trailers = upstream.script(scripts.answer(chunks))
+    until_close = upstream.script(scripts.answer_and_close(scripts.head(200) + b"b"))
+    without = upstream.script(
+        scripts.answer(scripts.head(200, "Transfer-Encoding: chunked") + scripts.chunked([b"c"]))
+    )
+    for path in (until_close, without):
+        with gateway.client() as client:
+            fields = ["Transfer-Encoding: chunked"]
+            client.send(
+                request(with_trailers, method="POST", fields=fields)
+                + scripts.chunked([b"x"], ["X-Secret: request"])
+            )
+            assert client.read().trailers == [(b"X-Secret", b"answer")]
+            client.send(request(path, method="POST", fields=fields) + scripts.chunked([b"y"]))
+            assert client.read().trailers == []
+        assert upstream.find(path)[-1].trailers == []

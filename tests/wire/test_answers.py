@@ -93,8 +93,15 @@ def run_all(
         ask = Ask(gateway, upstream, queues, case)
         return ask, *ask.run(parts)
 
-    if len(many) == 1:
-        return [one(many[0])]
+    if len(many) == 1 or not case.reused:
+        # One at a time: bytes too many that come after the connection was given to somebody else look like an answer
+        # to that one, to any proxy. Here they must meet an idle connection, or the answer that they follow.
+        done = []
+        for parts in many:
+            done.append(one(parts))
+            if not case.reused:
+                dropped(upstream, done[-1][0])
+        return done
     with ThreadPoolExecutor(ASKERS) as pool:
         return list(pool.map(one, many))
 
