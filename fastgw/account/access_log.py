@@ -30,7 +30,9 @@ _LINE: Final = (
 class AccessLog:
     """`enabled` false: exchanges are not rendered at all; operational lines still go through."""
 
-    __slots__ = ("_dropped", "_fd", "_later", "_lines", "_second", "_second_text", "_size", "_upstreams", "enabled", "worker")
+    __slots__ = (
+        "_dropped", "_fd", "_later", "_lines", "_second", "_second_text", "_size", "_upstreams", "enabled", "worker",
+    )  # fmt: skip
 
     def __init__(
         self, fd: int, worker: int, later: Callable[[float, Callable[[], None]], object], dropped: Callable[[int], None]

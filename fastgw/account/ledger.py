@@ -89,7 +89,7 @@ class Ledger:
         cells[base + _REQUEST_SUM] += int(total * 1e6)
         upstream_seconds = exchange.upstream_seconds
         own = total - upstream_seconds
-        if own < 0.0:
+        if own < 0.0:  # noqa: PLR1730 (hot: a comparison, not a call)
             own = 0.0
         base = tally.own
         cells[base + bisect_left(_OWN_BOUNDS, own)] += 1

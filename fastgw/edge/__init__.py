@@ -1,1 +1,1 @@
-"""The client's side of the data plane: listeners, connections, flow control, deadlines. Policies and attempts: gateway."""
+"""The client's side of the data plane: listeners, connections, flow control, deadlines. Policies: see gateway."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from fastgw.edge.head_reader import method_of
 from fastgw.edge.intake import RATE_AFTER, Intake
 from fastgw.edge.link import BUSY, CLOSED, CLOSING, IDLE, LINGER, TUNNEL, Link
-from fastgw.errors import STATUS, HttpError, Reason
+from fastgw.errors import HttpError, Reason
 from fastgw.gateway import pipeline
 from fastgw.gateway.forward import Forward
 from fastgw.http1.memo import Streak

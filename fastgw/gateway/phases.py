@@ -1,6 +1,6 @@
 """THE ORDER: the life of an exchange, top to bottom (design section 5). Order is position here, and nowhere else.
 
-    1  admit           pipeline.run: framing and sizes were checked by the edge; in-flight bounds, then gateway-wide limits
+    1  admit           pipeline.run: the edge has checked framing and sizes; in-flight bounds, then gateway-wide limits
     2  route           routing.table
     3+ the policies    REQUEST_POLICIES below; each route's chain is that tuple without the absent ones
     8  balance         upstream.balance, in forward.py

@@ -1,6 +1,6 @@
 """Run an exchange through the phases, and send the answers that the gateway makes itself.
 
-What lives here: admission, routing, the chain, local replies. What may not: bytes of the client (edge), attempts (forward).
+What lives here: admission, routing, the chain, local replies. What may not: bytes of the client (edge), attempts.
 """
 
 from __future__ import annotations

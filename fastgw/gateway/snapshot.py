@@ -1,4 +1,4 @@
-"""The snapshot: a compiled, immutable configuration. A worker swaps one reference; an exchange ends on the one it began with.
+"""The snapshot: a compiled, immutable configuration. A worker swaps one reference; an exchange keeps its own.
 
 It holds no run-time state and no reference cycle, so dropping it frees it at once (see `release`).
 """

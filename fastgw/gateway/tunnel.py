@@ -1,6 +1,6 @@
 """After 101: a byte tunnel in both directions, with flow control and an idle deadline (RFC 9110 7.8).
 
-Reloads leave tunnels alone; a drain ends them at its deadline. What lives here: the tunnel. What may not: how it came about.
+Reloads leave tunnels alone; a drain ends them at its deadline. What may not live here: how it came about.
 """
 
 from __future__ import annotations

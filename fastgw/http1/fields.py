@@ -59,7 +59,12 @@ class FieldParser:
         fields = {name.lower(): value for name, value in names.items()}
         if len(fields) != lines:
             return _split(block)
-        if b"connection" in fields or b"upgrade" in fields or b"transfer-encoding" in fields or b"content-length" in fields:
+        if (
+            b"connection" in fields
+            or b"upgrade" in fields
+            or b"transfer-encoding" in fields
+            or b"content-length" in fields
+        ):
             self._renew()
         return fields
 

@@ -151,9 +151,11 @@ def _dropped_names(fields: dict[bytes, bytes], trusted: bool) -> set[bytes]:
         dropped |= fields.keys() & connection_options(fields[b"connection"])
     for name in fields:
         # Underscores collide with dashes in CGI-style upstreams; a consumer is named by the gateway only.
-        if b"_" in name or name.startswith(rules.CONSUMER_PREFIX):
-            dropped.add(name)
-        elif name.startswith(rules.FORWARDED_PREFIX) and not trusted:
+        if (
+            b"_" in name
+            or name.startswith(rules.CONSUMER_PREFIX)
+            or (name.startswith(rules.FORWARDED_PREFIX) and not trusted)
+        ):
             dropped.add(name)
     if b"content-length" in fields and b"transfer-encoding" in fields:  # refused before; never both, whatever happens
         dropped.add(b"content-length")

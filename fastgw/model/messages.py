@@ -30,7 +30,8 @@ class RequestHead:
 
     __slots__ = (
         "chunked", "close", "expect_continue", "expect_unknown", "fields", "forward", "host", "host_field",
-        "keep_alive", "length", "named", "odd", "request_id", "rewritten", "te_trailers", "traceparent", "trusted_forward", "websocket",
+        "keep_alive", "length", "named", "odd", "request_id", "rewritten", "te_trailers", "traceparent",
+        "trusted_forward", "websocket",
     )  # fmt: skip
 
     def __init__(self, fields: dict[bytes, bytes]) -> None:
@@ -63,8 +64,8 @@ class ResponseHead:
     """
 
     __slots__ = (
-        "chunked", "fields", "has_date", "keep_alive", "keep_timeout", "length", "rendered", "rewritten", "simple", "status",
-        "websocket",
+        "chunked", "fields", "has_date", "keep_alive", "keep_timeout", "length", "rendered", "rewritten", "simple",
+        "status", "websocket",
     )  # fmt: skip
 
     def __init__(self, status: int, fields: dict[bytes, bytes]) -> None:

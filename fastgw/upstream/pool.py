@@ -54,8 +54,8 @@ class Waiter(Owner, Protocol):
 
 class Pool:
     __slots__ = (
-        "_idle", "_keep", "_keep_seconds", "_shared", "_streak", "generation", "limits", "max", "open", "opened", "queued",
-        "target", "waiters",
+        "_idle", "_keep", "_keep_seconds", "_shared", "_streak", "generation", "limits", "max", "open", "opened",
+        "queued", "target", "waiters",
     )  # fmt: skip
 
     def __init__(self, target: Target, limits: PoolLimits, shared: Shared, streak: Streak) -> None:
