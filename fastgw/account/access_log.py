@@ -49,9 +49,8 @@ class AccessLog:
         self.enabled = True
         self.worker = b"%d" % worker
 
-    def exchange(self, exchange: Exchange, outcome: bytes, total: float, own: float) -> None:
+    def exchange(self, exchange: Exchange, outcome: bytes, wall: float, total: float, own: float) -> None:
         """Hot: one line for a closed exchange. `outcome` is this module's `outcome` of it; times in seconds."""
-        wall = exchange.wall
         second = int(wall)
         if second != self._second:
             self._second = second

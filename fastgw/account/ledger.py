@@ -63,7 +63,7 @@ class Ledger:
         self._share = 0.0
         self.sample = 1.0  # share of successful exchanges that are logged
 
-    def close(self, exchange: Exchange, now: float) -> None:
+    def close(self, exchange: Exchange, now: float, wall: float) -> None:
         """Hot. Exactly once per exchange: a second call is a defect, and is refused."""
         if exchange.closed:
             raise RuntimeError("an exchange was closed twice")
@@ -98,6 +98,8 @@ class Ledger:
             base = self._upstreams.get(exchange.upstream) or self._bind_upstream(exchange.upstream)
             cells[base + bisect_left(_UPSTREAM_BOUNDS, upstream_seconds)] += 1
             cells[base + _UPSTREAM_SUM] += int(upstream_seconds * 1e6)
+            if exchange.attempts > 1:
+                cells[self._slot.counter(families.RETRIES, (exchange.upstream,))] += exchange.attempts - 1
         if exchange.reason is not _OK:
             cells[self._rejection_series(tally, exchange.reason)] += 1
             text = outcome(tally.text, exchange)
@@ -105,7 +107,7 @@ class Ledger:
             return
         log = self._log
         if log.enabled:
-            log.exchange(exchange, text, total, own)
+            log.exchange(exchange, text, wall, total, own)
 
     def _sampled(self) -> bool:
         """Whether this successful exchange is one of the share that is logged: evenly spread, not by chance."""

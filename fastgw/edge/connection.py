@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from fastgw.edge.head_reader import method_of
 from fastgw.edge.intake import RATE_AFTER, Intake
-from fastgw.edge.link import BUSY, CLOSED, CLOSING, IDLE, LINGER, TUNNEL, Link
+from fastgw.edge.link import BUSY, CLOSED, CLOSING, IDLE, LINGER, TUNNEL
+from fastgw.edge.upload import Upload
 from fastgw.errors import HttpError, Reason
 from fastgw.gateway import pipeline
 from fastgw.gateway.forward import Forward
 from fastgw.http1.memo import Streak
-from fastgw.http1.writer import CONTINUE
 from fastgw.model.deadlines import NEVER
 from fastgw.model.exchange import Exchange
 
@@ -29,11 +29,10 @@ PIPELINED_AT_ONCE: Final = 16  # requests of one read served in one turn of the 
 _CR, _LF = 13, 10
 
 
-class ClientConnection(Link):
+class ClientConnection(Upload):
     __slots__ = (
-        "_body", "_body_wanted", "_exchange", "_expects", "_forward", "_head_since", "_listener", "_pumping", "_raw",
-        "_scanned", "_served", "_skipped", "_snapshot", "_streak", "_trusted", "forward_lines", "health_path", "peer",
-        "port",
+        "_head_since", "_listener", "_pumping", "_scanned", "_served", "_skipped", "_snapshot", "_streak", "_trusted",
+        "forward_lines", "health_path", "peer", "port",
     )  # fmt: skip
 
     def __init__(self, plane: DataPlane, listener: int) -> None:
@@ -50,21 +49,15 @@ class ClientConnection(Link):
         self.health_path = b""
         self.forward_lines = b""
         # Between heads
-        self._raw = b""  # bytes not yet understood; at most one read beyond what is needed
         self._head_since = 0.0  # when the first part of an unfinished head came
         self._scanned = 0  # of them, checked for illegal bytes
         self._skipped = False  # the one empty line that may stand before a request line
         self._pumping = False
-        # For the life of one exchange
-        self._exchange: Exchange | None = None
-        self._body: Intake | None = None
-        self._body_wanted = False  # an upstream takes it
-        self._expects = False  # `Expect: 100-continue` that is not answered yet
 
     # --- life -----------------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport  # type: ignore[assignment]  # uvloop's transports do not subclass asyncio's
+        self.transport = transport  # type: ignore[assignment]  # uvloop's transports do not subclass asyncio's
         plane = self._plane
         peername = transport.get_extra_info("peername")
         address = peername[0] if isinstance(peername, tuple) and peername else "unix"
@@ -95,7 +88,7 @@ class ClientConnection(Link):
         self._forward.close()
         self._plane.deadlines.forget(self)
         self._plane.left(self)
-        self._transport = None
+        self.transport = None
         self._raw = b""
         self._body = None
         self._exchange = None
@@ -175,7 +168,8 @@ class ClientConnection(Link):
             now = plane.clock.now()
             exchange = plane.reader.read(raw, end, self._streak, now)
         except HttpError as error:
-            self._refuse(error, raw[: raw.find(b"\r\n")])
+            line = raw[: raw.find(b"\r\n")]
+            self._refuse(plane.reader.blame(error, line), line)
             return
         head = exchange.head
         assert head is not None
@@ -240,86 +234,6 @@ class ClientConnection(Link):
         self._state = BUSY
         self.deadline = NEVER
         pipeline.send_reply(plane.engine, self, exchange, pipeline.refusal(error))
-
-    # --- the request's body ---------------------------------------------------------------------------------------
-
-    def start_body(self) -> None:
-        body = self._body
-        if body is None or body.done:
-            return
-        plane = self._plane
-        now = plane.clock.now()
-        self._body_wanted = True
-        body.resumed(now)
-        exchange = self._exchange
-        if exchange is not None and exchange.route is not None:
-            body.limit = exchange.route.max_body
-        server = plane.engine.snapshot.server
-        plane.deadlines.watch(self, now + min(server.body_timeout, RATE_AFTER))
-        raw = self._raw
-        if raw:
-            self._raw = b""
-            self._take_body(raw)
-        elif self._expects and self._transport is not None:
-            self._transport.write(CONTINUE)
-        self._expects = False
-        self.resume_body()
-
-    def _take_body(self, data: bytes) -> None:
-        body, exchange = self._body, self._exchange
-        assert body is not None and exchange is not None
-        exchange.bytes_in += len(data)
-        try:
-            pieces = body.feed(data, self._plane.clock.now())
-        except HttpError as error:
-            self._body_wanted = False
-            self._forward.abandon(error.reason, error.detail)
-            return
-        if body.done:
-            self._body_wanted = False
-            exchange.bytes_in -= len(body.rest)
-            self._raw = body.rest
-            if not self.blocked:
-                self.deadline = NEVER
-        self._forward.request_body(pieces, body.done, body.trailers)
-        if body.done and self._raw and self._state is BUSY:
-            self._pause_reading()
-
-    def body_complete(self) -> bool:
-        return self._body is None or self._body.done
-
-    def settle_body(self) -> bool:
-        body, exchange = self._body, self._exchange
-        self._body_wanted = False
-        if exchange is not None and exchange.head is None:
-            return True  # where the request ends is unknown
-        if body is None or body.done:
-            return False
-        if self._raw:
-            raw, self._raw = self._raw, b""
-            try:
-                body.feed(raw, self._plane.clock.now())
-            except HttpError:
-                return True
-            self._raw = body.rest
-        return not body.done
-
-    def pause_body(self) -> None:
-        if self._body_wanted and self._body is not None:
-            self._body.paused(self._plane.clock.now())
-            self._pause_reading()
-
-    def resume_body(self) -> None:
-        body = self._body
-        if not self._body_wanted or body is None:
-            if self._state is TUNNEL or (self._state is BUSY and not self._raw):
-                self._resume_reading()
-            return
-        if self._forward.wants_body():
-            body.resumed(self._plane.clock.now())
-            self._resume_reading()
-        else:
-            self.pause_body()
 
     # --- answers --------------------------------------------------------------------------------------------------
 
@@ -398,13 +312,6 @@ class ClientConnection(Link):
         if self._state is TUNNEL:
             self.close()
 
-    def tunnel_eof(self) -> None:
-        transport = self._transport
-        if transport is None or self._eof:
-            self._forward.abandon(Reason.CLIENT_CLOSED)
-        else:
-            transport.write_eof()
-
     # --- the client's end, and time -------------------------------------------------------------------------------
 
     def eof_received(self) -> bool:
@@ -448,18 +355,3 @@ class ClientConnection(Link):
             self.abort()
         else:
             self._check_body(now)
-
-    def _check_body(self, now: float) -> None:
-        body = self._body
-        if body is None or not self._body_wanted:
-            self.deadline = NEVER
-            return
-        server = self._plane.engine.snapshot.server
-        due, why = body.verdict(now, server.body_timeout, float(server.min_body_rate))
-        if why:
-            self.deadline = NEVER
-            self._body_wanted = False
-            self._forward.abandon(Reason.BODY_TIMEOUT, why)
-        else:
-            self.deadline = due
-

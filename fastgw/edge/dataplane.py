@@ -23,8 +23,9 @@ from fastgw.gateway.engine import Engine
 from fastgw.gateway.snapshot import Snapshot, release
 from fastgw.model.deadlines import Deadlines
 from fastgw.model.exchange import Exchange
-from fastgw.upstream.connection import Shared
+from fastgw.model.outbox import Outbox
 from fastgw.upstream.registry import Registry
+from fastgw.upstream.wire import Shared
 
 TICK = 0.1  # seconds: deadlines are swept, gauges published, the heartbeat beats
 SLOW_EVERY = 10  # ticks: averages fade, memory is read
@@ -37,7 +38,7 @@ MAX_PEERS = 4096  # trust verdicts kept
 class DataPlane:
     __slots__ = (
         "_connections", "_health_paths", "_inherited", "_log", "_next_tick", "_per_ip", "_ports", "_releasing", "_slot",
-        "_ticks", "_timer", "_trust", "clock", "deadlines", "engine", "loop", "reader", "shared",
+        "_ticks", "_timer", "_trust", "clock", "deadlines", "engine", "loop", "outbox", "reader", "shared",
     )  # fmt: skip
 
     def __init__(
@@ -47,7 +48,8 @@ class DataPlane:
         self.loop = loop
         self.clock = clock
         self.deadlines = Deadlines()
-        self.shared = Shared(loop, clock, self.deadlines)
+        self.outbox = Outbox(loop.call_soon)
+        self.shared = Shared(loop, clock, self.deadlines, self.outbox)
         self.reader = HeadReader()
         self._slot = slot
         self._log = AccessLog(log_fd, index, loop.call_later, self._dropped)
@@ -206,9 +208,6 @@ class DataPlane:
                 opened, target.pool.opened = target.pool.opened, 0
                 if opened:
                     cells[slot.counter(families.UPSTREAM_CONNECTIONS_OPENED, (name,))] += opened
-        for name, count in engine.retries.items():
-            cells[slot.counter(families.RETRIES, (name,))] += count
-        engine.retries.clear()
         for kind, memo in (("request", self.reader.memo), ("response", self.shared.memo)):
             cells[slot.counter(families.MEMO_LOOKUPS, (kind, "hit"))] += memo.hits
             cells[slot.counter(families.MEMO_LOOKUPS, (kind, "miss"))] += memo.misses

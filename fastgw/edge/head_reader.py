@@ -10,13 +10,14 @@ from typing import Final
 from fastgw.errors import HttpError, Reason
 from fastgw.http1 import rules
 from fastgw.http1.fields import FieldParser
-from fastgw.http1.host import same_authority, valid_host
+from fastgw.http1.host import same_authority
 from fastgw.http1.memo import Memo, Streak
 from fastgw.http1.request import check_version, parse_request_block, parse_request_line
 from fastgw.http1.target import parse_target
 from fastgw.model.exchange import Exchange
 from fastgw.model.messages import RequestHead
 
+_NO_CRLF: Final = "a line does not end with CRLF"
 REQUEST_LINE_SLACK: Final = rules.MAX_METHOD + 16  # method, spaces, version
 
 
@@ -51,12 +52,11 @@ class HeadReader:
                 head = self._remember(block, streak)
         method, target, http10 = parse_request_line(line)
         path, query, authority = parse_target(target, method)
+        if authority is not None:
+            head = self._authority(head, block, authority, http10)
         if http10 or not head.host_field:
             check_version(head, http10)
-        exchange = Exchange(head, method, path, query, http10, now, end + 4)
-        if authority is not None:
-            exchange.host = _authority(head, authority)
-        return exchange
+        return Exchange(head, method, path, query, http10, now, end + 4)
 
     def _remember(self, block: bytes, streak: Streak) -> RequestHead:
         """Not in the younger generation: the older one, or the parser."""
@@ -69,15 +69,34 @@ class HeadReader:
             streak.missed()
         return head
 
+    def _authority(self, head: RequestHead, block: bytes, authority: bytes, http10: bool) -> RequestHead:
+        """RFC 9112 3.2.2. A Host that differs from the target is refused, not replaced: somebody is confused."""
+        if head.host_field:
+            if not same_authority(head.host_field, authority):
+                raise HttpError(Reason.BAD_REQUEST, "Host differs from the authority of the target")
+            return head
+        if not http10:
+            return head  # refused by check_version: RFC 9112 3.2 wants Host in the absolute form too
+        return parse_request_block(block + b"Host: " + authority + b"\r\n", self.parser)
+
+    def blame(self, error: HttpError, line: bytes) -> HttpError:
+        """A stray line end in the request line is the cause, whatever rule noticed it."""
+        if b"\r" in line or b"\n" in line:
+            return HttpError(Reason.BAD_FRAMING, _NO_CRLF)
+        return error
+
     def check_part(self, raw: bytes, scanned: int, skipped: bool) -> None:
         """Part of a head, whose first `scanned` bytes were checked before. Raises HttpError for what no continuation
         can mend: a byte that no head can hold, a first byte that starts no method, a size beyond its bound."""
-        if not (rules.TOKEN.fullmatch(raw[:1]) or (raw == b"\r" and not skipped)):
+        first = raw[:1]
+        if not rules.TOKEN.fullmatch(first) and not (raw == b"\r" and not skipped):
+            if first == b"\n" or (first == b"\r" and raw[1:2] not in (b"", b"\n")):
+                raise HttpError(Reason.BAD_FRAMING, _NO_CRLF)
             raise HttpError(Reason.BAD_REQUEST, "the first byte starts no method")
         bad = rules.ILLEGAL_PARTIAL_SEARCH.search(raw, max(0, scanned - 1))
         if bad:
             if bad.group() in (b"\r", b"\n"):
-                raise HttpError(Reason.BAD_FRAMING, "a line does not end with CRLF")
+                raise HttpError(Reason.BAD_FRAMING, _NO_CRLF)
             raise HttpError(Reason.BAD_REQUEST, "a control character in the request head")
         eol = raw.find(b"\r\n")
         if eol < 0:
@@ -97,13 +116,6 @@ class HeadReader:
 
 def _too_long() -> HttpError:
     return HttpError(Reason.URI_TOO_LONG, f"the target is longer than {rules.MAX_TARGET} bytes")
-
-
-def _authority(head: RequestHead, authority: bytes) -> bytes:
-    """The host to match by (RFC 9112 3.2.2). A Host that differs is refused, not replaced: somebody is confused."""
-    if head.host_field and not same_authority(head.host_field, authority):
-        raise HttpError(Reason.BAD_REQUEST, "Host differs from the authority of the target")
-    return head.host or valid_host(authority)
 
 
 def method_of(line: bytes) -> bytes:

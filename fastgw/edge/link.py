@@ -43,12 +43,12 @@ CLOSED: Final = State.CLOSED
 
 class Link(asyncio.Protocol, Timed):
     __slots__ = (
-        "_eof", "_lingered", "_plane", "_read_paused", "_state", "_transport", "_unsent", "blocked", "deadline", "wake",
+        "_eof", "_lingered", "_plane", "_read_paused", "_state", "_unsent", "blocked", "deadline", "transport", "wake",
     )  # fmt: skip
 
     def __init__(self, plane: DataPlane) -> None:
         self._plane = plane
-        self._transport: asyncio.Transport | None = None
+        self.transport: asyncio.Transport | None = None
         self._state = IDLE
         self._read_paused = False
         self._eof = False  # the client closed its half
@@ -60,19 +60,20 @@ class Link(asyncio.Protocol, Timed):
 
     def close(self) -> None:
         """Flush, then close. The deadline is for a client that does not read the rest."""
-        if self._transport is None or self._state >= CLOSING:
+        if self.transport is None or self._state >= CLOSING:
             return
         self._state = CLOSING
         self._plane.deadlines.watch(self, self._plane.clock.now() + self._send_timeout())
-        self._transport.close()
+        self._plane.outbox.flush()
+        self.transport.close()
 
     def abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
+        if self.transport is not None:
+            self.transport.abort()
 
     def reset(self) -> None:
         """End with RST, so that the client cannot take what it has for all there is."""
-        transport = self._transport
+        transport = self.transport
         if transport is not None:
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self._state = CLOSING
@@ -80,14 +81,20 @@ class Link(asyncio.Protocol, Timed):
 
     def linger(self) -> None:
         """Half-close and discard for a while: closing with unread bytes sends a reset that destroys the answer."""
-        transport = self._transport
+        transport = self.transport
         if transport is None or self._eof:
             self.close()
             return
         self._state = LINGER
         self._plane.deadlines.watch(self, self._plane.clock.now() + LINGER_SECONDS)
-        transport.write_eof()
+        self.half_close()
         self._resume_reading()
+
+    def half_close(self) -> None:
+        """FIN behind everything that was written."""
+        self._plane.outbox.flush()
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write_eof()
 
     def _discard(self, data: bytes) -> None:
         self._lingered += len(data)
@@ -95,22 +102,21 @@ class Link(asyncio.Protocol, Timed):
             self.abort()
 
     def write(self, data: bytes) -> None:
-        if self._transport is not None:
-            self._transport.write(data)
+        self._plane.outbox.send(self, data)
 
     def _send_timeout(self) -> float:
         return self._plane.engine.snapshot.server.send_timeout
 
     def _watch_sending(self) -> None:
         """The client does not read: it has `send_timeout` to take the next byte."""
-        transport = self._transport
+        transport = self.transport
         if transport is not None:
             self._unsent = transport.get_write_buffer_size()
         self._plane.deadlines.watch(self, self._plane.clock.now() + self._send_timeout())
 
     def _sends(self, now: float) -> bool:
         """Whether the client took anything since the last look; then it has as long again."""
-        transport = self._transport
+        transport = self.transport
         left = transport.get_write_buffer_size() if transport is not None else 0
         if left >= self._unsent:
             return False
@@ -119,11 +125,11 @@ class Link(asyncio.Protocol, Timed):
         return True
 
     def _pause_reading(self) -> None:
-        if not self._read_paused and self._transport is not None:
+        if not self._read_paused and self.transport is not None:
             self._read_paused = True
-            self._transport.pause_reading()
+            self.transport.pause_reading()
 
     def _resume_reading(self) -> None:
-        if self._read_paused and self._transport is not None:
+        if self._read_paused and self.transport is not None:
             self._read_paused = False
-            self._transport.resume_reading()
+            self.transport.resume_reading()

@@ -15,9 +15,9 @@ from fastgw.http1 import rules
 from fastgw.http1.body import chunk, last_chunk
 from fastgw.model.deadlines import NEVER, Timed
 from fastgw.model.exchange import Exchange
-from fastgw.upstream.connection import State, UpstreamConnection
 from fastgw.upstream.pool import Waiter
 from fastgw.upstream.registry import Upstream
+from fastgw.upstream.wire import State, Wire
 
 if TYPE_CHECKING:
     from fastgw.gateway.downstream import Downstream
@@ -75,7 +75,7 @@ class Attempt(Waiter, Timed):
         self._touched = False  # this exchange took the long way: more than the usual is to be undone
         # For the life of one attempt
         self._target: Target | None = None
-        self._connection: UpstreamConnection | None = None
+        self._connection: Wire | None = None
         self._queue_until = NEVER
         self._chunked = False  # the answer's body is chunked by us
         self._held: list[bytes] | None = None  # request body sent so far, while it could still be replayed
@@ -122,7 +122,7 @@ class Attempt(Waiter, Timed):
         data = request_head(exchange, head, route, self._client, target)
         connection.begin(self, exchange.method, data, True, now + timeouts.response, timeouts.idle)
 
-    def _attempt(self, target: Target, connection: UpstreamConnection | None, now: float) -> None:
+    def _attempt(self, target: Target, connection: Wire | None, now: float) -> None:
         """Any attempt: `connection` is an idle one of the target, or None to open one or to wait."""
         upstream, exchange = self._upstream, self._exchange
         assert upstream is not None and exchange is not None
@@ -157,7 +157,7 @@ class Attempt(Waiter, Timed):
         else:
             self._give_up(Reason.OVERLOADED, "every connection to the target is busy and the queue is full", "queue")
 
-    def on_turn(self, connection: UpstreamConnection | None) -> None:
+    def on_turn(self, connection: Wire | None) -> None:
         """Our turn in the queue: a connection, or room for one."""
         target, exchange = self._target, self._exchange
         if self._stage is not QUEUED or target is None or exchange is None:
@@ -177,13 +177,13 @@ class Attempt(Waiter, Timed):
         else:
             self._queue(now)
 
-    def on_connected(self, connection: UpstreamConnection) -> None:
+    def on_connected(self, connection: Wire) -> None:
         if self._stage is not CONNECTING:
             connection.close()
             return
         self._send(connection, self._engine.clock.now())
 
-    def _send(self, connection: UpstreamConnection, now: float) -> None:
+    def _send(self, connection: Wire, now: float) -> None:
         """Hot. Write the request's head; its body follows as it comes."""
         exchange, target = self._exchange, self._target
         assert exchange is not None and target is not None

@@ -20,7 +20,7 @@ from fastgw.upstream.registry import Registry
 class Engine:
     __slots__ = (
         "_date", "_date_second", "_prefix", "_serial", "clock", "closing", "deadlines", "draining", "in_flight", "ledger",
-        "log", "registry", "retries", "snapshot", "wall_offset", "websockets",
+        "log", "registry", "snapshot", "wall_offset", "websockets",
     )  # fmt: skip
 
     def __init__(
@@ -36,7 +36,6 @@ class Engine:
         self.wall_offset = clock.wall() - clock.now()  # renewed by the tick: one clock read per exchange less
         self.in_flight = 0
         self.websockets = 0
-        self.retries: dict[str, int] = {}  # by upstream, since birth; published by the tick
         self.draining = False  # the health path says 503
         self.closing = False  # replies carry `Connection: close`
         # Ids are a random prefix of this worker's birth and a count: unique, and 0.15 us instead of urandom's 0.46.
@@ -71,5 +70,4 @@ class Engine:
         route = exchange.route
         if route is not None:
             route.in_flight -= 1
-        exchange.wall = now + self.wall_offset
-        self.ledger.close(exchange, now)
+        self.ledger.close(exchange, now, now + self.wall_offset)

@@ -141,7 +141,6 @@ class Forward(Tunnel):
         if retry is Retry.REUSED_ONLY and self._stage is SENT and self._replayable(exchange):
             # The peer closed an idle connection just when we used it (RFC 9110 9.2.2, RFC 9112 9.3.1): once more, fresh.
             self._replayed = True
-            self._engine.retries[upstream.name] = self._engine.retries.get(upstream.name, 0) + 1
             target.in_flight -= 1
             upstream.in_flight -= 1
             self._attempt(target, None, self._engine.clock.now())

@@ -94,7 +94,7 @@ def _trusted_lines(exchange: Exchange, head: RequestHead, client: Downstream) ->
     chain = seen + b", " + client.peer if seen else client.peer
     parts = [b"X-Forwarded-For: " + chain + b"\r\n"]
     if b"x-forwarded-proto" not in fields:
-        parts.append(b"X-Forwarded-Proto: " + exchange.scheme + b"\r\n")
+        parts.append(b"X-Forwarded-Proto: http\r\n")
     if b"x-forwarded-port" not in fields:
         parts.append(b"X-Forwarded-Port: " + client.port + b"\r\n")
     parts.append(b"Via: 1.1 fastgw\r\n")
@@ -121,10 +121,10 @@ def client_address(head: RequestHead, peer: bytes, trusted: tuple[Network, ...])
 def _bare(item: bytes) -> bytes:
     """`[::1]:80` -> `::1`, `192.0.2.1:80` -> `192.0.2.1`: some proxies add the port."""
     if item.startswith(b"["):
-        return item[1:].partition(b"]")[0]
-    if item.count(b":") == 1:
-        return item.partition(b":")[0]
-    return item
+        address, _, port = item[1:].partition(b"]")
+        return address if not port or (port[:1] == b":" and port[1:].isdigit()) else item
+    address, _, port = item.partition(b":")
+    return address if port.isdigit() else item
 
 
 def answer_head(

@@ -46,7 +46,12 @@ class Tunnel(Attempt):
             connection.write(data)
 
     def on_tunnel_eof(self) -> None:
-        self._client.tunnel_eof()
+        """The upstream has said all it will: what is on its way to the client still goes out, then both ends close."""
+        connection = self._connection
+        self._connection = None
+        if connection is not None:
+            connection.close()
+        self._end_tunnel(Reason.OK)
 
     def client_eof(self) -> None:
         """The client closed its half of the tunnel; the upstream's half goes on until it ends or falls silent."""

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from fastgw.errors import Reason, Retry
 from fastgw.http1.memo import Streak
-from fastgw.upstream.connection import Owner, Shared, State, UpstreamConnection
+from fastgw.upstream.connection import UpstreamConnection
+from fastgw.upstream.wire import Owner, Shared, State, Wire
 
 if TYPE_CHECKING:
     from fastgw.upstream.target import Target
@@ -48,7 +49,7 @@ class Waiter(Owner, Protocol):
 
     waiting: bool
 
-    def on_turn(self, connection: UpstreamConnection | None) -> None:
+    def on_turn(self, connection: Wire | None) -> None:
         """A connection, taken for this waiter; or None: there is room to open one."""
 
 
@@ -63,7 +64,7 @@ class Pool:
         self.configure(limits)
         self._shared = shared
         self._streak = streak
-        self._idle: dict[UpstreamConnection, None] = {}  # a dict is a stack that can also forget from the middle
+        self._idle: dict[Wire, None] = {}  # a dict is a stack that can also forget from the middle
         self.open = 0  # connecting, busy and idle
         self.opened = 0  # since birth, for the metric
         self.waiters: deque[Waiter] = deque()
@@ -82,7 +83,7 @@ class Pool:
     def idle(self) -> int:
         return len(self._idle)
 
-    def take(self, now: float) -> UpstreamConnection | None:
+    def take(self, now: float) -> Wire | None:
         """The most recently used idle connection, or None."""
         idle = self._idle
         while idle:
@@ -95,7 +96,7 @@ class Pool:
     def has_room(self) -> bool:
         return self.open < self.max
 
-    def connect(self, owner: Owner, deadline: float) -> UpstreamConnection:
+    def connect(self, owner: Owner, deadline: float) -> Wire:
         """Open a connection for `owner`, who hears `on_connected` or `on_failure`. The one task of the data plane."""
         connection = UpstreamConnection(self, self._shared, self._streak)
         connection.owner = owner
@@ -122,7 +123,7 @@ class Pool:
             if self.queued == 0:
                 self.waiters.clear()
 
-    def give(self, connection: UpstreamConnection, now: float) -> None:
+    def give(self, connection: Wire, now: float) -> None:
         """Hot. Back from an exchange, fit for another one."""
         if connection.generation != self.generation:
             connection.close()
@@ -145,7 +146,7 @@ class Pool:
             self._shared.deadlines.watch(connection, deadline)
         self._idle[connection] = None
 
-    def _hand_over(self, connection: UpstreamConnection | None) -> None:
+    def _hand_over(self, connection: Wire | None) -> None:
         waiters = self.waiters
         while waiters:
             waiter = waiters.popleft()
@@ -159,7 +160,7 @@ class Pool:
                 self._shared.loop.call_soon(waiter.on_turn, connection)
                 return
 
-    def closed(self, connection: UpstreamConnection) -> None:
+    def closed(self, connection: Wire) -> None:
         """Called once by every connection that ends, in whatever state it was."""
         self._idle.pop(connection, None)
         self.open -= 1
@@ -177,7 +178,7 @@ class Pool:
             connection.close()
 
 
-async def _open(connection: UpstreamConnection, shared: Shared, target: Target) -> None:
+async def _open(connection: Wire, shared: Shared, target: Target) -> None:
     """Runs in a task of its own; the deadline is the connection's, which cancels this task."""
     try:
         if target.unix_path:

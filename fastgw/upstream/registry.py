@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 
 from fastgw.http1.memo import Streak
 from fastgw.upstream.balance import Balancer, make_balancer
-from fastgw.upstream.connection import Shared
 from fastgw.upstream.options import TargetOptions, UpstreamOptions
 from fastgw.upstream.target import Target
+from fastgw.upstream.wire import Shared
 
 Key = tuple[str, int, str]  # host as configured or unix path, port, address
 

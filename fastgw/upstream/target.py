@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from fastgw.http1.memo import Streak
-from fastgw.upstream.connection import Shared
 from fastgw.upstream.pool import Pool, PoolLimits
+from fastgw.upstream.wire import Shared
 
 # Weight of one sample in the moving average of the time to the first byte: about the last ten answers.
 EWMA_SHARE = 0.1
