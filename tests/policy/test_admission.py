@@ -1,0 +1,61 @@
+"""A route's bound on exchanges in flight: the last one in is served, the next one is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from fastgw.errors import Reason
+from fastgw.model.exchange import Exchange
+from fastgw.model.route import Route
+from fastgw.policy.admission import Admission, build
+
+
+class Bound:
+    def __init__(self, bound: int | None) -> None:
+        self.max_in_flight = bound
+
+
+def exchange(route: Route | None) -> Exchange:
+    made = Exchange(None, b"GET", b"/", b"", False, 1.0, 0)
+    made.route = route
+    return made
+
+
+@pytest.mark.parametrize(("in_flight", "served"), [(1, True), (3, True), (4, False), (100, False)])
+def test_the_bound_includes_the_exchange_itself(in_flight: int, served: bool) -> None:
+    route = Route("one", "")
+    route.in_flight = in_flight
+    reply = Admission(3).check(exchange(route))
+    if served:
+        assert reply is None
+    else:
+        assert reply is not None
+        assert (reply.reason, reply.status, reply.rule) == (Reason.OVERLOADED, 503, "max_in_flight")
+        assert reply.detail
+
+
+def test_each_route_has_its_own_count() -> None:
+    busy, quiet = Route("busy", ""), Route("quiet", "")
+    busy.in_flight, quiet.in_flight = 9, 1
+    admission = Admission(3)
+    assert admission.check(exchange(busy)) is not None
+    assert admission.check(exchange(quiet)) is None
+
+
+def test_an_exchange_without_a_route_is_nobodys() -> None:
+    assert Admission(1).check(exchange(None)) is None
+
+
+@pytest.mark.parametrize("bound", [None, 0])
+def test_a_route_without_a_bound_has_no_policy(bound: int | None) -> None:
+    assert build(Bound(bound), Route("one", "")) is None
+
+
+def test_a_route_with_a_bound_has_one() -> None:
+    route = Route("one", "")
+    admission = build(Bound(2), route)
+    assert admission is not None
+    route.in_flight = 2
+    assert admission.check(exchange(route)) is None
+    route.in_flight = 3
+    assert admission.check(exchange(route)) is not None

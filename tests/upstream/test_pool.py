@@ -1,0 +1,245 @@
+"""The pool's counts are always true, its order is LIFO for connections and FIFO for waiters, its bounds hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from fastgw.errors import Reason, Retry
+from fastgw.upstream.wire import State
+from tests.upstream.fakes import Bench, Owner
+
+Make = Callable[..., Bench]
+
+
+def test_the_warmest_connection_serves(bench: Bench) -> None:
+    first, second = bench.idle(), bench.idle()
+    assert bench.pool.idle == 2
+    assert bench.take() is second
+    assert bench.take() is first
+    assert bench.take() is None
+    assert bench.pool.open == 2
+
+
+def test_an_idle_connection_expires(make_bench: Make) -> None:
+    bench = make_bench(idle_timeout="4s")
+    connection = bench.idle()
+    assert bench.tick(3.9) == 0
+    assert bench.tick(0.1) == 1
+    assert connection.state is State.CLOSED
+    assert (bench.pool.open, bench.pool.idle) == (0, 0)
+
+
+def test_one_that_expired_before_the_sweep_is_not_used(make_bench: Make) -> None:
+    bench = make_bench(idle_timeout="4s")
+    connection = bench.idle()
+    bench.clock.advance(4.0)
+    assert bench.take() is None
+    assert connection.state is State.CLOSED
+    assert bench.pool.open == 0
+
+
+@pytest.mark.parametrize(
+    ("promised", "lives"),
+    [(-1.0, 4.0), (60.0, 4.0), (5.0, 4.0), (4.0, 3.0), (2.0, 1.0), (1.0, 0.0), (0.5, 0.0), (0.0, 0.0)],
+)
+def test_a_promise_of_the_upstream_shortens_the_idle_time(
+    make_bench: Make, promised: float, lives: float
+) -> None:
+    bench = make_bench(idle_timeout="4s")
+    connection = bench.connected()
+    connection.keep_seconds = promised
+    bench.give(connection)
+    if lives:
+        assert connection.deadline == pytest.approx(bench.clock.now() + lives)
+    else:
+        assert connection.state is State.CLOSED
+        assert bench.pool.open == 0
+
+
+def test_no_more_idle_connections_are_kept_than_allowed(make_bench: Make) -> None:
+    bench = make_bench(idle=2)
+    taken = [bench.connected() for _ in range(4)]
+    for connection in taken:
+        bench.give(connection)
+    assert (bench.pool.idle, bench.pool.open) == (2, 2)
+    assert [connection.state for connection in taken[2:]] == [State.CLOSED] * 2
+
+
+def test_room_ends_at_max(make_bench: Make) -> None:
+    bench = make_bench(max=2)
+    bench.connected()
+    assert bench.pool.has_room()
+    last = bench.connected()
+    assert not bench.pool.has_room()
+    last.close()
+    assert bench.pool.has_room()
+    assert bench.pool.opened == 2
+
+
+def test_the_queue_is_bounded_and_those_who_leave_make_room(make_bench: Make) -> None:
+    bench = make_bench(max=1, queue=2)
+    bench.connected()
+    first, second, third = Owner(), Owner(), Owner()
+    assert bench.pool.enqueue(first)
+    assert bench.pool.enqueue(second)
+    assert not bench.pool.enqueue(third)
+    assert not third.waiting
+    bench.pool.leave(first)
+    bench.pool.leave(first)
+    assert bench.pool.queued == 1
+    assert bench.pool.enqueue(third)
+
+
+def test_a_queue_of_none_refuses_at_once(make_bench: Make) -> None:
+    assert not make_bench(queue=0).pool.enqueue(Owner())
+
+
+@pytest.mark.xfail(strict=True, reason="left places stay until a connection is free")
+def test_those_who_left_do_not_fill_the_queue_with_their_places(make_bench: Make) -> None:
+    """One waiter stays, thousands come and go: the deque must not grow with them."""
+    bench = make_bench(max=1, queue=10)
+    bench.connected()
+    bench.pool.enqueue(Owner())
+    for _ in range(5000):
+        passer = Owner()
+        assert bench.pool.enqueue(passer)
+        bench.pool.leave(passer)
+    assert bench.pool.queued == 1
+    assert len(bench.pool.waiters) <= 1024
+
+
+def test_a_connection_goes_to_the_first_who_still_waits(make_bench: Make) -> None:
+    bench = make_bench(max=1, queue=9)
+    connection = bench.connected()
+    left, first, second = Owner(), Owner(), Owner()
+    for waiter in (left, first, second):
+        bench.pool.enqueue(waiter)
+    bench.pool.leave(left)
+    bench.give(connection)
+    assert first.events == []  # not in the middle of somebody else's answer
+    bench.loop.run()
+    assert first.events == [("turn", connection)]
+    assert (left.events, second.events) == ([], [])
+    assert (first.waiting, second.waiting) == (False, True)
+    assert connection.owner is first
+    assert bench.pool.idle == 0
+    assert bench.pool.queued == 1
+
+
+def test_one_that_ends_makes_room_for_the_first_who_waits(make_bench: Make) -> None:
+    bench = make_bench(max=1, queue=9)
+    connection = bench.connected()
+    first, second = Owner(), Owner()
+    bench.pool.enqueue(first)
+    bench.pool.enqueue(second)
+    connection.close()
+    bench.loop.run()
+    assert first.events == [("turn", None)]
+    assert second.events == []
+    assert bench.pool.has_room()
+
+
+def test_one_handed_over_that_dies_before_its_turn_is_seen_to_be_closed(make_bench: Make) -> None:
+    bench = make_bench(max=1, queue=9)
+    connection = bench.connected()
+    waiter = Owner()
+    bench.pool.enqueue(waiter)
+    bench.give(connection)
+    connection.data_received(b"HTTP/1.1 408 late\r\n\r\n")
+    bench.loop.run()
+    assert waiter.events == [("turn", connection)]
+    assert connection.state is State.CLOSED
+    assert bench.pool.open == 0
+
+
+def test_a_retired_pool_keeps_nothing(bench: Bench) -> None:
+    idle, busy = bench.idle(), bench.connected()
+    bench.pool.retire()
+    assert idle.state is State.CLOSED
+    assert busy.state is State.IDLE  # taken, not yet begun: its exchange goes on
+    bench.give(busy)
+    assert busy.state is State.CLOSED
+    assert bench.pool.open == 0
+    assert bench.take() is None
+
+
+def test_a_retired_pool_still_serves_who_waits_in_it(make_bench: Make) -> None:
+    bench = make_bench(max=1, queue=9)
+    busy, waiter = bench.connected(), Owner()
+    bench.pool.enqueue(waiter)
+    bench.pool.retire()
+    bench.give(busy)
+    bench.loop.run()
+    assert busy.state is State.CLOSED
+    assert waiter.events == [("turn", None)]
+    fresh = bench.connected(waiter)
+    bench.give(fresh)  # handed back unused
+    assert bench.pool.idle == 0 or bench.pool.generation == fresh.generation
+
+
+def test_an_abort_closes_what_is_idle(bench: Bench) -> None:
+    connections = [bench.idle() for _ in range(3)]
+    bench.pool.abort()
+    assert all(connection.state is State.CLOSED for connection in connections)
+    assert bench.pool.open == 0
+
+
+# --- opening ---
+
+
+def test_it_connects_to_the_address(bench: Bench) -> None:
+    owner = Owner()
+    connection = bench.pool.connect(owner, bench.clock.now() + 1.0)
+    bench.loop.tasks[-1].run()
+    assert bench.loop.places == [("127.0.0.1", 9001)]
+    assert owner.events == [("connected", connection)]
+    assert connection.task is None
+    assert bench.tick(10.0) == 0  # the connect deadline ended with it
+
+
+def test_it_connects_to_a_unix_socket(bench: Bench) -> None:
+    bench.target.unix_path = "/run/app.sock"
+    bench.pool.connect(Owner(), bench.clock.now() + 1.0)
+    bench.loop.tasks[-1].run()
+    assert bench.loop.places == ["/run/app.sock"]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ConnectionRefusedError(111, "Connection refused"), Reason.CONNECT_REFUSED),
+        (OSError(101, "Network is unreachable"), Reason.CONNECT_REFUSED),
+        (FileNotFoundError(2, "No such file or directory"), Reason.CONNECT_REFUSED),
+        (OSError(), Reason.CONNECT_REFUSED),
+        (TimeoutError(110, "Connection timed out"), Reason.CONNECT_TIMEOUT),
+    ],
+)
+def test_a_failed_attempt_is_told_once_and_counted_out(bench: Bench, error: OSError, reason: Reason) -> None:
+    bench.loop.outcome = error
+    owner = Owner()
+    bench.pool.connect(owner, bench.clock.now() + 1.0)
+    bench.loop.tasks[-1].run()
+    assert owner.events == [("failure", reason, Retry.ALWAYS)]
+    assert bench.pool.open == 0
+    assert bench.tick(10.0) == 0
+
+
+def test_an_attempt_has_a_deadline(bench: Bench) -> None:
+    owner = Owner()
+    bench.pool.connect(owner, bench.clock.now() + 1.0)
+    assert bench.tick(0.9) == 0
+    assert bench.tick(0.1) == 1
+    assert owner.events == [("failure", Reason.CONNECT_TIMEOUT, Retry.ALWAYS)]
+    assert bench.loop.tasks[-1].cancelled
+    assert bench.pool.open == 0
+
+
+def test_an_attempt_whose_owner_left_ends_silently(bench: Bench) -> None:
+    owner = Owner()
+    connection = bench.pool.connect(owner, bench.clock.now() + 1.0)
+    connection.close()
+    assert owner.events == []
+    assert bench.loop.tasks[-1].cancelled
+    assert bench.pool.open == 0

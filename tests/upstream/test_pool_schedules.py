@@ -1,0 +1,167 @@
+"""Random schedules of takers, waiters and breaks: the pool's counts, bounds and order hold after every step."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fastgw.upstream.connection import UpstreamConnection
+from fastgw.upstream.wire import State
+from tests.upstream.fakes import Bench, FakeTransport, Owner
+
+
+class Seeker(Owner):
+    """Behaves like an exchange: takes, connects or waits; keeps what it got until it is told to give it back."""
+
+    def __init__(self, model: Model, number: int) -> None:
+        super().__init__()
+        self.model = model
+        self.number = number
+        self.held: UpstreamConnection | None = None
+        self.gone = False
+
+    def seek(self) -> None:
+        pool, model = self.model.pool, self.model
+        connection = model.bench.take()
+        if connection is not None:
+            self.hold(connection)
+        elif pool.has_room():
+            model.connecting.append(self)
+            self.held = pool.connect(self, model.bench.clock.now() + 1000.0)
+        elif pool.enqueue(self):
+            model.line.append(self)
+        else:
+            assert pool.queued == pool.limits.queue
+
+    def hold(self, connection: UpstreamConnection) -> None:
+        connection.owner = self
+        self.held = connection
+        self.model.busy.append(self)
+
+    def on_turn(self, connection: UpstreamConnection | None) -> None:
+        model = self.model
+        model.turns.append(self.number)
+        if self.gone:
+            if connection is not None and connection.state is State.IDLE:
+                connection.owner = None
+                model.bench.give(connection)
+        elif connection is not None and connection.state is State.IDLE:
+            self.hold(connection)
+        else:
+            self.seek()
+
+
+class Model:
+    """What the pool must agree with."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.pool = bench.pool
+        self.connecting: list[Seeker] = []
+        self.busy: list[Seeker] = []
+        self.line: list[Seeker] = []  # those that wait, in their order
+        self.turns: list[int] = []
+
+    def step(self, what: str, pick: int, number: int) -> None:
+        if what == "seek":
+            Seeker(self, number).seek()
+        elif what == "made" and self.connecting:
+            seeker = self.connecting.pop(pick % len(self.connecting))
+            assert seeker.held is not None
+            self.bench.loop.tasks[0].work.close()
+            seeker.held.connection_made(FakeTransport())  # type: ignore[arg-type]
+            self.busy.append(seeker)
+        elif what == "fail" and self.connecting:
+            self._drop(self.connecting, pick)
+        elif what == "give" and self.busy:
+            seeker = self.busy.pop(pick % len(self.busy))
+            assert seeker.held is not None
+            seeker.held.owner = None
+            self.bench.give(seeker.held)
+        elif what == "break" and self.busy:
+            self._drop(self.busy, pick)
+        elif what == "leave" and self.line:
+            seeker = self.line.pop(pick % len(self.line))
+            seeker.gone = True
+            self.pool.leave(seeker)
+        elif what == "turn":
+            self.bench.loop.run()
+        elif what == "wait":
+            self.bench.tick(3.0)
+        self.line = [seeker for seeker in self.line if seeker.waiting]
+
+    def _drop(self, group: list[Seeker], pick: int) -> None:
+        held = group.pop(pick % len(group)).held
+        assert held is not None
+        held.close()
+
+    def check(self) -> None:
+        pool = self.pool
+        handed = sum(
+            1 for _, (connection,) in self.bench.loop.calls
+            if connection is not None and connection.state is not State.CLOSED
+        )  # fmt: skip
+        assert pool.open == pool.idle + len(self.busy) + len(self.connecting) + handed
+        assert 0 <= pool.open <= pool.limits.max
+        assert pool.idle <= pool.limits.idle
+        assert pool.queued == len(self.line) <= pool.limits.queue
+        assert not (pool.idle and pool.queued), "somebody waits beside an idle connection"
+
+
+schedules = st.lists(
+    st.tuples(
+        st.sampled_from(
+            ["seek"] * 6 + ["made"] * 3 + ["give"] * 3 + ["turn"] * 3 + ["fail", "break", "leave", "wait"]
+        ),
+        st.integers(0, 9),
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(1, 4), st.integers(0, 3), st.integers(0, 4), schedules)
+def test_any_schedule_keeps_the_counts_and_the_bounds(
+    most: int, idle: int, queue: int, schedule: list[tuple[str, int]]
+) -> None:
+    bench = Bench(max=most, idle=idle, queue=queue, idle_timeout="4s")
+    model = Model(bench)
+    try:
+        for number, (what, pick) in enumerate(schedule):
+            model.step(what, pick, number)
+            model.check()
+        for _ in range(20):  # what is under way comes to its end, and nobody is forgotten
+            bench.loop.run()
+            while model.connecting:
+                model.step("made", 0, 0)
+            while model.busy:
+                model.step("give", 0, 0)
+            model.step("turn", 0, 0)
+            model.check()
+        assert not model.line
+        bench.pool.retire()
+        assert bench.pool.open == bench.pool.queued == 0
+    finally:
+        bench.loop.close()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 9), max_size=6), st.integers(2, 8))
+def test_turns_come_in_the_order_of_the_queue(leavers: list[int], count: int) -> None:
+    bench = Bench(max=1, queue=9)
+    try:
+        connection = bench.connected()
+        waiters = [Owner() for _ in range(count)]
+        for waiter in waiters:
+            bench.pool.enqueue(waiter)
+        for index in leavers:
+            bench.pool.leave(waiters[index % count])
+        staying = [waiter for waiter in waiters if waiter.waiting]
+        order: list[Owner] = []
+        while bench.pool.queued:
+            bench.give(connection)
+            bench.loop.run()
+            order += [waiter for waiter in waiters if waiter.events and waiter not in order]
+        assert order == staying
+    finally:
+        bench.loop.close()
