@@ -11,6 +11,7 @@ from collections.abc import Callable
 from time import gmtime, strftime
 from typing import Final
 
+from fastgw.errors import Reason
 from fastgw.model.exchange import Exchange
 
 FLUSH_BYTES: Final = 256 * 1024  # of the pipe's 1 MiB; at full load one batch per FLUSH_SECONDS
@@ -128,11 +129,10 @@ class AccessLog:
         self._later(FLUSH_SECONDS, self.flush)
 
 
-def outcome(route: bytes, exchange: Exchange) -> bytes:
+def outcome(route: bytes, exchange: Exchange, reason: Reason, rule: str) -> bytes:
     """The middle of a line: route (already JSON), consumer, status, reason, rule and source."""
-    rule = b'"%b"' % exchange.rule.encode() if exchange.rule else b"null"
     return b'"route":%b,"consumer":null,"status":%d,"reason":"%b","rule":%b,"source":"%b"' % (
-        route, exchange.status, exchange.reason.token, rule, exchange.source.token,
+        route, exchange.status, reason.token, json_string(rule), exchange.source.token,
     )  # fmt: skip
 
 

@@ -102,7 +102,7 @@ class Ledger:
                 cells[self._slot.counter(families.RETRIES, (exchange.upstream,))] += exchange.attempts - 1
         if exchange.reason is not _OK:
             cells[self._rejection_series(tally, exchange.reason)] += 1
-            text = outcome(tally.text, exchange)
+            text = outcome(tally.text, exchange, exchange.reason, exchange.rule)
         elif self.sample < 1.0 and status < 400 and not self._sampled():
             return
         log = self._log
@@ -138,7 +138,8 @@ class Ledger:
     def _line(self, tally: Tally, key: int, exchange: Exchange) -> tuple[int, bytes]:
         method = _METHODS.get(exchange.method, "other")
         labels = (tally.label, method, str(exchange.status), exchange.source.value)
-        made = self._slot.counter(families.REQUESTS, labels), outcome(tally.text, exchange)
+        # Kept for exchanges that end well, whatever became of the first one with this status.
+        made = self._slot.counter(families.REQUESTS, labels), outcome(tally.text, exchange, _OK, "")
         tally.lines[key] = made
         return made
 
