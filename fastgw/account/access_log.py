@@ -11,6 +11,8 @@ from collections.abc import Callable
 from time import gmtime, strftime
 from typing import Final
 
+import orjson
+
 from fastgw.errors import Reason
 from fastgw.model.exchange import Exchange
 
@@ -32,7 +34,7 @@ class AccessLog:
     """`enabled` false: exchanges are not rendered at all; operational lines still go through."""
 
     __slots__ = (
-        "_dropped", "_fd", "_later", "_lines", "_second", "_second_text", "_size", "_upstreams", "enabled", "worker",
+        "_armed", "_dropped", "_fd", "_later", "_lines", "_second", "_second_text", "_size", "_upstreams", "enabled", "worker",
     )  # fmt: skip
 
     def __init__(
@@ -44,6 +46,7 @@ class AccessLog:
         self._dropped = dropped
         self._lines: list[bytes] = []
         self._size = 0
+        self._armed = False  # the flush timer runs
         self._second = -1
         self._second_text = b""
         self._upstreams: dict[str, tuple[str, bytes]] = {}  # target -> (its upstream, JSON of both)
@@ -67,11 +70,9 @@ class AccessLog:
             exchange.method, exchange.host, path, outcome, exchange.bytes_in, exchange.bytes_out, total * 1e3, own * 1e3,
             exchange.upstream_seconds * 1e3, where[1], exchange.attempts, exchange.version, self.worker,
         )  # fmt: skip
-        lines = self._lines
-        if not lines:
-            # One timer per batch, not per exchange.
-            self._later(FLUSH_SECONDS, self.flush)
-        lines.append(line)
+        if not self._armed:
+            self._arm()
+        self._lines.append(line)
         self._size += len(line)
         if self._size > FLUSH_BYTES:
             self.flush()
@@ -90,14 +91,23 @@ class AccessLog:
         return made
 
     def _append(self, line: bytes) -> None:
-        lines = self._lines
-        if not lines:
-            # One timer per batch, not per exchange.
-            self._later(FLUSH_SECONDS, self.flush)
-        lines.append(line)
+        if not self._armed:
+            self._arm()
+        self._lines.append(line)
         self._size += len(line)
         if self._size > FLUSH_BYTES:
             self.flush()
+
+    def _arm(self) -> None:
+        """One timer per batch, not per exchange, and never a second one beside it."""
+        self._armed = True
+        self._later(FLUSH_SECONDS, self._on_time)
+
+    def _on_time(self) -> None:
+        self._armed = False
+        self.flush()
+        if self._lines:
+            self._arm()
 
     def flush(self) -> None:
         """Write what fits. Only whole lines are dropped, and never the one that is half written."""
@@ -110,23 +120,17 @@ class AccessLog:
         except BlockingIOError:
             written = 0
         except OSError:
-            # The logger's end is gone and will not come back: supervisor death. Nothing to tell anyone.
+            # The logger's end is gone and will not come back: supervisor death.
+            self._dropped(data.count(b"\n"))
             written = len(data)
-        if written == len(data):
-            self._lines = []
-            self._size = 0
-            return
-        self._keep(data[written:])
-
-    def _keep(self, rest: bytes) -> None:
+        rest = data[written:]
         if len(rest) > MAX_PENDING:
             head = rest.find(b"\n") + 1  # may be the rest of a line that is half in the pipe
-            lost = rest.count(b"\n", head)
+            self._dropped(rest.count(b"\n", head))
             rest = rest[:head]
-            self._dropped(lost)
-        self._lines = [rest]
-        self._size = len(rest) if len(rest) < FLUSH_BYTES else FLUSH_BYTES // 2
-        self._later(FLUSH_SECONDS, self.flush)
+        self._lines = [rest] if rest else []
+        # What the pipe did not take counts little: the next try is the timer's, not the next line's.
+        self._size = min(len(rest), FLUSH_BYTES // 2)
 
 
 def outcome(route: bytes, exchange: Exchange, reason: Reason, rule: str) -> bytes:
@@ -142,6 +146,9 @@ def json_string(text: str) -> bytes:
 
 
 def escaped(raw: bytes) -> bytes:
-    """Bytes made safe inside a JSON string; whatever is not ASCII is shown as escapes of Latin-1."""
-    text = raw.decode("latin-1")
-    return "".join(c if " " <= c <= "~" and c not in '"\\' else f"\\u{ord(c):04x}" for c in text).encode()
+    """Bytes made safe inside a JSON string; what is no UTF-8 is read as Latin-1."""
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+    return orjson.dumps(text)[1:-1]

@@ -13,6 +13,7 @@ from fastgw.http1.fields import FieldParser
 from fastgw.model.messages import RequestHead
 
 RATE_AFTER: Final = 5.0  # seconds of reading before the average rate counts
+NO_LIMIT: Final = 1 << 62
 RATE_CHECK: Final = 1.0  # seconds between two looks at it
 
 
@@ -25,7 +26,7 @@ class Intake:
     def __init__(self, head: RequestHead, parser: FieldParser, now: float) -> None:
         self._decoder = ChunkedDecoder(parser) if head.chunked else None
         self._left = head.length
-        self.limit = 0  # of the route: content bytes; set before the first `feed` that counts
+        self.limit = NO_LIMIT  # of the route: content bytes; set before the first `feed` that counts
         self._started = self._last = now
         self._stood_still = 0.0
         self._paused_at = now  # not reading until somebody wants the body
@@ -49,7 +50,7 @@ class Intake:
             return [data]
         pieces = decoder.feed(data)
         self.received += sum(map(len, pieces))
-        if self.limit and self.received > self.limit:
+        if self.received > self.limit:
             raise HttpError(Reason.BODY_TOO_LARGE, "the request body is larger than allowed")
         if decoder.done:
             self.done = True

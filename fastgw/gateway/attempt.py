@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from fastgw.errors import Reason
 from fastgw.gateway import pipeline
-from fastgw.gateway.heads import request_head
+from fastgw.gateway.heads import request_head, upgrades
 from fastgw.http1 import rules
 from fastgw.http1.body import chunk, last_chunk
 from fastgw.model.deadlines import NEVER, Timed
@@ -118,7 +118,7 @@ class Attempt(Waiter, Timed):
         self._stage = SENT
         self._connection = connection
         if head.websocket:
-            connection.upgrade = True
+            connection.upgrade = upgrades(exchange, head)
         data = request_head(exchange, head, route, self._client, target)
         connection.begin(self, exchange.method, data, True, now + timeouts.response, timeouts.idle)
 
@@ -134,7 +134,13 @@ class Attempt(Waiter, Timed):
         if connection is not None:
             exchange.forwarded_at = now
             self._send(connection, now)
-        elif target.pool.has_room():
+        else:
+            self._connect_or_queue(now)
+
+    def _connect_or_queue(self, now: float) -> None:
+        target = self._target
+        assert target is not None
+        if target.pool.has_room():
             self._connect(now)
         else:
             self._queue(now)
@@ -159,23 +165,17 @@ class Attempt(Waiter, Timed):
 
     def on_turn(self, connection: Wire | None) -> None:
         """Our turn in the queue: a connection, or room for one."""
-        target, exchange = self._target, self._exchange
-        if self._stage is not QUEUED or target is None or exchange is None:
-            # We gave up between being chosen and being called.
-            if connection is not None and connection.state is State.IDLE:
-                connection.owner = None
-                connection.pool.give(connection, connection.now())
-            return
+        exchange = self._exchange
+        if self._stage is not QUEUED or exchange is None:
+            return  # cannot be: whoever gives up leaves the queue
         self._queue_until = NEVER
         self.deadline = self._total_until
         now = self._engine.clock.now()
-        if connection is not None and connection.state is State.IDLE:
+        if connection is None or connection.state is not State.IDLE:
+            self._connect_or_queue(now)
+        else:
             exchange.forwarded_at = now
             self._send(connection, now)
-        elif target.pool.has_room():
-            self._connect(now)
-        else:
-            self._queue(now)
 
     def on_connected(self, connection: Wire) -> None:
         if self._stage is not CONNECTING:
@@ -196,7 +196,7 @@ class Attempt(Waiter, Timed):
         timeouts = route.timeouts
         data = request_head(exchange, head, route, self._client, target)
         if head.length == 0:
-            connection.upgrade = head.websocket
+            connection.upgrade = upgrades(exchange, head)
             connection.begin(self, exchange.method, data, True, now + timeouts.response, timeouts.idle)
             return
         connection.begin(self, exchange.method, data, False, NEVER, timeouts.idle)
@@ -216,7 +216,7 @@ class Attempt(Waiter, Timed):
     def request_body(self, pieces: list[bytes], done: bool, trailers: bytes) -> None:
         """Content of the request, as the edge decoded it. Only between start_body and the end of the exchange."""
         connection, exchange = self._connection, self._exchange
-        if connection is None or exchange is None or self._stage is DRAINING:
+        if exchange is None or self._stage is DRAINING:
             return
         head, route = exchange.head, exchange.route
         assert head is not None and route is not None
@@ -229,8 +229,9 @@ class Attempt(Waiter, Timed):
         if data:
             if self._held is not None:
                 self._hold(data)
-            connection.write(data)
-        if done:
+            if connection is not None:  # none while a replay waits: what is held goes out with it
+                connection.write(data)
+        if done and connection is not None:
             connection.end_request(route.timeouts.response)
 
     def _hold(self, data: bytes) -> None:

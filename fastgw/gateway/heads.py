@@ -5,7 +5,7 @@ Rewrites, forwarding headers, ids and re-framing all happen here. The common cas
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
 from fastgw.http1.fields import lines_of
@@ -54,12 +54,17 @@ def _odd_request_head(
     flags = b"-01\r\n\r\n"
     if head.traceparent:
         flags = head.traceparent[52:55] + b"\r\n\r\n"
-    if head.websocket:
+    if upgrades(exchange, head):
         flags = flags[:-2] + UPGRADE + b"\r\n"
     return b"".join(
         (exchange.method, b" ", path, exchange.query, b" HTTP/1.1\r\n", forward, lines, b"X-Request-Id: ",
          exchange.request_id, b"\r\ntraceparent: 00-", exchange.trace_id, b"-", exchange.span, flags)
     )  # fmt: skip
+
+
+def upgrades(exchange: Exchange, head: RequestHead) -> bool:
+    """Only a GET of HTTP/1.1 asks for a WebSocket (RFC 6455 4.1); on anything else the Upgrade ends here."""
+    return head.websocket and exchange.method == b"GET" and not exchange.http10
 
 
 def _variant(exchange: Exchange, head: RequestHead, route: Route, target: Target) -> bytes:
@@ -108,14 +113,26 @@ def client_address(head: RequestHead, peer: bytes, trusted: tuple[Network, ...])
         return peer
     found = peer
     for item in reversed(value.split(b",")):
+        bare = _bare(item.strip(b" \t"))
         try:
-            address = ip_address(_bare(item.strip(b" \t")).decode("ascii"))
+            address = plain_address(bare.decode("ascii"))
         except (ValueError, UnicodeDecodeError):
             return found  # what stands left of something unreadable cannot be believed
         found = str(address).encode()
         if not any(address in network for network in trusted):
             return found
     return found
+
+
+def plain_address(text: str) -> IPv4Address | IPv6Address:
+    """An address without a scope (which may hold anything, quotes too); IPv4 in the clothes of IPv6 is IPv4.
+
+    Raises ValueError."""
+    if "%" in text:
+        raise ValueError("a scope id")
+    address = ip_address(text)
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return address if mapped is None else mapped
 
 
 def _bare(item: bytes) -> bytes:

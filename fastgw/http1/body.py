@@ -31,13 +31,15 @@ class ChunkedDecoder:
     Raises HttpError with BAD_FRAMING (callers towards an upstream turn that into UPSTREAM_PROTOCOL_ERROR).
     """
 
-    __slots__ = ("_left", "_line", "_parser", "_state", "rest", "trailers")
+    __slots__ = ("_left", "_line", "_lines", "_parser", "_state", "_trailer_size", "rest", "trailers")
 
     def __init__(self, parser: FieldParser) -> None:
         self._parser = parser
         self._state = _State.SIZE
         self._left = 0  # content bytes of this chunk still to come
         self._line = b""  # the unfinished line
+        self._lines: list[bytes] = []  # of the trailer section
+        self._trailer_size = 0
         self.trailers = b""  # forwardable trailer lines, each with its CRLF
         self.rest = b""  # what came behind the end of the message
 
@@ -110,25 +112,31 @@ class ChunkedDecoder:
         return at + len(got)
 
     def _trailer(self, data: bytes, at: int) -> int:
-        """The trailer section up to its empty line. Bounded, so it is gathered and then checked whole."""
-        known = len(self._line)
-        text = self._line + data[at : at + rules.MAX_TRAILER + 4]
-        if text.startswith(b"\r\n"):
-            end = 0
-        else:
-            found = text.find(b"\r\n\r\n", max(0, known - 3))
-            end = -1 if found < 0 else found + 2
-        if end < 0:
-            if rules.ILLEGAL_PARTIAL_SEARCH.search(text):
+        """The trailer section, line by line up to the empty one. Its lines are gathered, so it is bounded."""
+        newline = data.find(b"\n", at)
+        if newline < 0:
+            self._line += data[at:]
+            self._bounded(len(self._line))
+            if rules.ILLEGAL_PARTIAL_SEARCH.search(self._line):
                 raise HttpError(Reason.BAD_FRAMING, "a trailer line holds an illegal byte or line end")
-            if len(text) > rules.MAX_TRAILER:
-                raise HttpError(Reason.HEADER_TOO_LARGE, f"a trailer section of more than {rules.MAX_TRAILER} bytes")
-            self._line = text
             return len(data)
-        self.trailers = forwardable_trailers(text[:end], self._parser)
+        line = self._line + data[at : newline + 1]
         self._line = b""
-        self._state = _State.DONE
-        return at + end + 2 - known
+        if line == b"\r\n":
+            self.trailers = forwardable_trailers(b"".join(self._lines), self._parser)
+            self._lines = []
+            self._state = _State.DONE
+            return newline + 1
+        self._bounded(len(line))
+        if not rules.BLOCK.fullmatch(line):
+            raise HttpError(Reason.BAD_FRAMING, "a trailer line is not `name: value` with CRLF")
+        self._trailer_size += len(line)
+        self._lines.append(line)
+        return newline + 1
+
+    def _bounded(self, more: int) -> None:
+        if self._trailer_size + more > rules.MAX_TRAILER or len(self._lines) > rules.MAX_FIELDS:
+            raise HttpError(Reason.HEADER_TOO_LARGE, f"a trailer section of more than {rules.MAX_TRAILER} bytes")
 
 
 def _chunk_size(line: bytes) -> int:

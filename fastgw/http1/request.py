@@ -123,7 +123,7 @@ def connection_options(value: bytes) -> frozenset[bytes]:
 def _connection(head: RequestHead, fields: dict[bytes, bytes], options: frozenset[bytes]) -> None:
     head.close = b"close" in options
     head.keep_alive = b"keep-alive" in options and not head.close
-    if b"te" in options or b"te" in fields:
+    if b"te" in options:
         codings = fields.get(b"te", b"").lower().replace(b" ", b"").split(b",")
         head.te_trailers = b"trailers" in codings
     # RFC 6455 4.1. Only `websocket` and only without a body; every other upgrade ends here (design section 6).
@@ -133,7 +133,7 @@ def _connection(head: RequestHead, fields: dict[bytes, bytes], options: frozense
 
 def _forward(head: RequestHead, fields: dict[bytes, bytes], block: bytes, *, trusted: bool) -> bytes:
     """The lines that go upstream as they came. Framing of chunked bodies, tracing and forwarding fields follow them."""
-    dropped = _dropped_names(fields, trusted)
+    dropped = _dropped_names(head, fields, trusted)
     if dropped:
         block = b"".join([line for name, line in lines_of(block) if name not in dropped])
     if head.chunked:
@@ -145,7 +145,7 @@ def _forward(head: RequestHead, fields: dict[bytes, bytes], block: bytes, *, tru
     return block
 
 
-def _dropped_names(fields: dict[bytes, bytes], trusted: bool) -> set[bytes]:
+def _dropped_names(head: RequestHead, fields: dict[bytes, bytes], trusted: bool) -> set[bytes]:
     dropped = set(fields.keys() & rules.HOP_BY_HOP)
     if b"connection" in dropped:
         dropped |= fields.keys() & connection_options(fields[b"connection"])
@@ -163,10 +163,7 @@ def _dropped_names(fields: dict[bytes, bytes], trusted: bool) -> set[bytes]:
     dropped |= fields.keys() & always
     if not trusted:
         dropped |= fields.keys() & rules.FORWARDING
-    if b"tracestate" in fields and not _continues_trace(fields):
-        dropped.add(b"tracestate")
+    if b"tracestate" in fields and not head.traceparent:
+        dropped.add(b"tracestate")  # of a trace that is not continued
     return dropped
 
-
-def _continues_trace(fields: dict[bytes, bytes]) -> bool:
-    return bool(rules.TRACEPARENT.fullmatch(fields.get(b"traceparent", b"")))

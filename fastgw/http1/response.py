@@ -82,8 +82,8 @@ def _dropped_names(head: ResponseHead, fields: dict[bytes, bytes]) -> set[bytes]
         named = {option.strip(b" \t").lower() for option in connection.split(b",")}
         # An upstream cannot ask us to strip the length of its own answer.
         dropped |= fields.keys() & (named - {b"content-length", b"date", b"content-type"})
-    if head.status == 204 and b"content-length" in fields:
-        dropped.add(b"content-length")  # RFC 9110 8.6: a 204 has none
+    if (head.status < 200 or head.status == 204) and b"content-length" in fields:
+        dropped.add(b"content-length")  # RFC 9110 8.6: these have none
     return dropped
 
 

@@ -47,6 +47,8 @@ class Deadlines:
         """Set `owner.deadline`; hot callers inline the first line and call only where `deadline < owner.wake`."""
         owner.deadline = deadline
         if deadline < owner.wake:
+            if owner.wake is not NEVER:
+                self._died()  # the later entry is superseded
             owner.wake = deadline
             self._serial += 1
             heappush(self._heap, (deadline, self._serial, owner))
@@ -57,28 +59,36 @@ class Deadlines:
         owner.deadline = NEVER
         if owner.wake is not NEVER:
             owner.wake = NEVER
-            self._dead += 1
-            if self._dead > COMPACT_AT and self._dead * 2 > len(self._heap):
-                self._heap = [entry for entry in self._heap if entry[0] == entry[2].wake]
-                heapify(self._heap)
-                self._dead = 0
+            self._died()
+
+    def _died(self) -> None:
+        self._dead += 1
+        if self._dead > COMPACT_AT and self._dead * 2 > len(self._heap):
+            # In place: a sweep may be under way. An entry lives where it is its owner's next moment.
+            self._heap[:] = [entry for entry in self._heap if entry[0] == entry[2].wake]
+            heapify(self._heap)
+            self._dead = 0
 
     def sweep(self, now: float) -> int:
-        """Call `on_deadline` on every owner whose time has come; returns how many were called."""
+        """Call `on_deadline` on every owner whose time has come; returns how many were called. An owner that asks for a
+        moment that has passed already is called again by the next sweep, not by this one."""
         heap = self._heap
         fired = 0
+        late: list[Timed] = []
         while heap and heap[0][0] <= now:
             due, _, owner = heappop(heap)
             if due != owner.wake:
-                # Superseded by an earlier entry of the same owner, or its owner is closed.
-                if self._dead:
-                    self._dead -= 1
+                self._dead -= 1  # superseded by an earlier entry of the same owner, or its owner is closed
                 continue
             owner.wake = NEVER
             if owner.deadline <= now:
                 fired += 1
                 owner.on_deadline(now)
-                heap = self._heap
+            if owner.deadline <= now:
+                late.append(owner)
+            elif owner.deadline < owner.wake:
+                self.watch(owner, owner.deadline)
+        for owner in late:
             if owner.deadline < owner.wake:
                 self.watch(owner, owner.deadline)
         return fired

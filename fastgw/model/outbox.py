@@ -26,6 +26,8 @@ class Writable(Protocol):
 
     def write(self, data: bytes) -> None: ...
 
+    def is_closing(self) -> bool: ...
+
 
 class Sender(Protocol):
     """Whoever has a transport; None once it is gone, and what was to be written with it."""
@@ -67,8 +69,11 @@ class Outbox:
             self._pending = []
             for sender, data in pending:
                 transport = sender.transport
-                if transport is not None:
-                    transport.write(data)
+                if transport is not None and not transport.is_closing():
+                    try:
+                        transport.write(data)
+                    except RuntimeError:
+                        pass  # its writing half is closed: nobody else's bytes may be lost for that
 
     def _turn_ends(self) -> None:
         if len(self._pending) == 1:

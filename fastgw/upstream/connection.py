@@ -246,7 +246,9 @@ class UpstreamConnection(Wire):
     def eof_received(self) -> bool:
         if self.state is TUNNEL and self.owner is not None:
             self.owner.on_tunnel_eof()
-            return True  # keep our half open until the client is done as well
+            return True  # its end closes both halves
+        if self.state is IDLE:
+            self.close()  # before somebody takes it
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:

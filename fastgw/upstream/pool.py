@@ -6,7 +6,7 @@ scanned. There is no await between choosing a connection and marking it taken (a
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, Protocol
 
 from fastgw.errors import Reason, Retry
@@ -55,8 +55,8 @@ class Waiter(Owner, Protocol):
 
 class Pool:
     __slots__ = (
-        "_idle", "_keep", "_keep_seconds", "_shared", "_streak", "generation", "limits", "max", "open", "opened",
-        "queued", "target", "waiters",
+        "_chosen", "_idle", "_keep", "_keep_seconds", "_shared", "_streak", "generation", "limits", "max", "open", "opened",
+        "queued", "reserved", "target", "waiters",
     )  # fmt: skip
 
     def __init__(self, target: Target, limits: PoolLimits, shared: Shared, streak: Streak) -> None:
@@ -67,8 +67,10 @@ class Pool:
         self._idle: dict[Wire, None] = {}  # a dict is a stack that can also forget from the middle
         self.open = 0  # connecting, busy and idle
         self.opened = 0  # since birth, for the metric
-        self.waiters: deque[Waiter] = deque()
+        self.waiters: OrderedDict[Waiter, None] = OrderedDict()  # FIFO, and anyone can leave from the middle
+        self._chosen: dict[Waiter, Wire | None] = {}  # whose turn is on its way, and with what
         self.queued = 0  # waiters that still wait
+        self.reserved = 0  # places promised to waiters whose turn is on its way
         self.generation = 0  # of a removed target: -1, so that nothing comes back
 
     def configure(self, limits: PoolLimits) -> None:
@@ -94,7 +96,8 @@ class Pool:
         return None
 
     def has_room(self) -> bool:
-        return self.open < self.max
+        """Whether a connection may be opened now; those who wait come first."""
+        return not self.queued and self.open + self.reserved < self.max
 
     def connect(self, owner: Owner, deadline: float) -> Wire:
         """Open a connection for `owner`, who hears `on_connected` or `on_failure`. The one task of the data plane."""
@@ -112,16 +115,25 @@ class Pool:
             return False
         self.queued += 1
         waiter.waiting = True
-        self.waiters.append(waiter)
+        self.waiters[waiter] = None
         return True
 
     def leave(self, waiter: Waiter) -> None:
-        """The waiter gives up; its place in the deque is skipped when its turn comes."""
-        if waiter.waiting:
-            waiter.waiting = False
+        """The waiter gives up, wherever it stands; what was on its way to it goes to the next one."""
+        if not waiter.waiting:
+            return
+        waiter.waiting = False
+        if waiter in self.waiters:
+            del self.waiters[waiter]
             self.queued -= 1
-            if self.queued == 0:
-                self.waiters.clear()
+        elif waiter in self._chosen:
+            connection = self._chosen.pop(waiter)
+            if connection is None:
+                self.reserved -= 1
+                self._offer_room()
+            elif connection.state is State.IDLE:
+                connection.owner = None
+                self.give(connection, connection.now())
 
     def give(self, connection: Wire, now: float) -> None:
         """Hot. Back from an exchange, fit for another one."""
@@ -147,25 +159,35 @@ class Pool:
         self._idle[connection] = None
 
     def _hand_over(self, connection: Wire | None) -> None:
-        waiters = self.waiters
-        while waiters:
-            waiter = waiters.popleft()
-            if waiter.waiting:
-                waiter.waiting = False
-                self.queued -= 1
-                # Not now: we are in the middle of another exchange's answer.
-                if connection is not None:
-                    connection.deadline = connection.now() + self.limits.idle_timeout
-                    connection.owner = waiter
-                self._shared.loop.call_soon(waiter.on_turn, connection)
-                return
+        """The next waiter's turn: a connection, or room to open one. Not at once, for we are in the middle of another
+        exchange's answer; until then the waiter is `_chosen` and may still leave."""
+        waiter, _ = self.waiters.popitem(last=False)
+        self.queued -= 1
+        self._chosen[waiter] = connection
+        if connection is None:
+            self.reserved += 1
+        else:
+            connection.deadline = connection.now() + self.limits.idle_timeout
+            connection.owner = waiter
+        self._shared.loop.call_soon(self._turn, waiter)
+
+    def _turn(self, waiter: Waiter) -> None:
+        if waiter in self._chosen:
+            connection = self._chosen.pop(waiter)
+            if connection is None:
+                self.reserved -= 1
+            waiter.waiting = False
+            waiter.on_turn(connection)
+
+    def _offer_room(self) -> None:
+        if self.queued and self.open + self.reserved < self.max:
+            self._hand_over(None)
 
     def closed(self, connection: Wire) -> None:
         """Called once by every connection that ends, in whatever state it was."""
         self._idle.pop(connection, None)
         self.open -= 1
-        if self.queued and self.open < self.max:
-            self._hand_over(None)
+        self._offer_room()
 
     def retire(self) -> None:
         """The target is gone from the configuration: idle connections close now, busy ones when they end."""
