@@ -34,7 +34,8 @@ class AccessLog:
     """`enabled` false: exchanges are not rendered at all; operational lines still go through."""
 
     __slots__ = (
-        "_armed", "_dropped", "_fd", "_later", "_lines", "_second", "_second_text", "_size", "_upstreams", "enabled", "worker",
+        "_armed", "_dropped", "_fd", "_later", "_lines", "_second", "_second_text", "_size", "_upstreams",
+        "enabled", "worker",
     )  # fmt: skip
 
     def __init__(

@@ -55,8 +55,8 @@ class Waiter(Owner, Protocol):
 
 class Pool:
     __slots__ = (
-        "_chosen", "_idle", "_keep", "_keep_seconds", "_shared", "_streak", "generation", "limits", "max", "open", "opened",
-        "queued", "reserved", "target", "waiters",
+        "_chosen", "_idle", "_keep", "_keep_seconds", "_shared", "_streak", "generation", "limits", "max", "open",
+        "opened", "queued", "reserved", "target", "waiters",
     )  # fmt: skip
 
     def __init__(self, target: Target, limits: PoolLimits, shared: Shared, streak: Streak) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 
@@ -20,6 +20,9 @@ ROUTE: Final = "route:"
 UPSTREAM: Final = "upstream:"
 
 Plain = dict[str, Any]
+T = TypeVar("T")
+
+_COPIED_AT_ONCE: Final = 100
 
 
 class Document:
@@ -105,16 +108,27 @@ def route_from_part(name: str, data: bytes) -> RouteOptions:
     return RouteOptions.model_validate({**orjson.loads(data), "name": name})
 
 
+def _copied(source: Mapping[str, T]) -> Generator[None, None, dict[str, T]]:
+    """A copy in slices. The first one in a worker touches the count of every object that it shares with its parent, and
+    each page of them is copied by the kernel: 33 ms for 10,000 routes in one go."""
+    copy: dict[str, T] = {}
+    for number, (key, value) in enumerate(source.items()):
+        copy[key] = value
+        if number % _COPIED_AT_ONCE == 0:
+            yield
+    return copy
+
+
 def apply_parts(
     previous: Document | None, changes: Iterable[tuple[str, bytes | None]], digest: str
 ) -> Generator[None, None, Document]:
     """The document that `previous` becomes by these parts (None: the part is gone); yields after each part, so that
     a worker can do it in slices. `digest` is the hash of the outcome, which the sender knows."""
-    parts = dict(previous._parts) if previous else {}
-    hashes = dict(previous.hashes) if previous else {}
+    parts = yield from _copied(previous._parts if previous else {})
+    hashes = yield from _copied(previous.hashes if previous else {})
     base = previous.base if previous else None
-    upstreams = dict(previous.upstreams) if previous else {}
-    routes = dict(previous.routes) if previous else {}
+    upstreams = yield from _copied(previous.upstreams if previous else {})
+    routes = yield from _copied(previous.routes if previous else {})
     for key, data in changes:
         kind, _, name = key.partition(":")
         if data is None:
