@@ -69,7 +69,8 @@ def test_a_difference_is_applied_in_slices(plain: dict[str, Any]) -> None:
     changes = [("route:two", None), *((key, new.parts()[key]) for key in keys)]
     assert len(changes) == 4
     work = apply_parts(old, changes, new.hash)
-    assert sum(1 for _ in work) == len(changes)
+    # One step a change, and one for each of the four small tables that are copied before.
+    assert sum(1 for _ in work) == len(changes) + 4
     result = finish(apply_parts(old, changes, new.hash))
     assert (result.base, result.upstreams, result.routes) == (new.base, new.upstreams, new.routes)
     assert (result.hash, result.hashes, result.plain) == (new.hash, new.hashes, new.plain)
