@@ -86,6 +86,7 @@ class DataPlane:
         self.reader.max_header_size = snapshot.server.max_header_size
         self._health_paths = snapshot.health_paths
         self._trust = {}
+        self.reader.lines.clear()  # they remember routes
         self._slot.set(Word.VERSION, snapshot.version)
         self._slot.set(Word.VERSION_AT, int(self.clock.now() * 1000))
 
@@ -187,6 +188,7 @@ class DataPlane:
             self._publish_slow()
         if self._ticks % MEMO_AGE == 0:
             self.reader.memo.rotate()
+            self.reader.lines.rotate()
             self.shared.memo.rotate()
 
     def _publish(self, late: float) -> None:

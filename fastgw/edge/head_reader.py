@@ -15,19 +15,23 @@ from fastgw.http1.memo import Memo, Streak
 from fastgw.http1.request import check_version, parse_request_block, parse_request_line
 from fastgw.http1.target import parse_target
 from fastgw.model.exchange import Exchange
-from fastgw.model.messages import RequestHead
+from fastgw.model.messages import RequestHead, RequestLine
 
+# Applications have more paths than clients have header blocks: only when so many lines in a row were new is nothing to gain.
+LINES_GIVEN_UP_AFTER: Final = 4096
 _NO_CRLF: Final = "a line does not end with CRLF"
 REQUEST_LINE_SLACK: Final = rules.MAX_METHOD + 16  # method, spaces, version
 
 
 class HeadReader:
-    """One per worker: the parser and the memo of request heads."""
+    """One per worker: the parser, and the memos of request lines and header blocks."""
 
-    __slots__ = ("max_header_size", "memo", "parser")
+    __slots__ = ("_streak", "lines", "max_header_size", "memo", "parser")
 
     def __init__(self) -> None:
         self.memo: Memo[RequestHead] = Memo()
+        self.lines: Memo[RequestLine] = Memo()
+        self._streak = Streak(LINES_GIVEN_UP_AFTER)  # of all connections: lines repeat, or not, by application
         self.parser = FieldParser()
         self.max_header_size = 32 * 1024  # of the snapshot; kept current by the data plane
 
@@ -36,13 +40,12 @@ class HeadReader:
         eol = raw.find(b"\r\n")
         if end > self.max_header_size or eol > rules.MAX_TARGET:
             self._sizes(raw[:eol], end)
-        line = raw[:eol]
         block = raw[eol + 2 : end + 2]
-        memo = self.memo
         if streak.skip:
             streak.skip -= 1
             head = parse_request_block(block, self.parser)
         else:
+            memo = self.memo
             found = memo.young.get(block)
             if found is not None:
                 memo.hits += 1
@@ -50,13 +53,38 @@ class HeadReader:
                 head = found
             else:
                 head = self._remember(block, streak)
-        method, target, http10 = parse_request_line(line)
+        text = raw[:eol]
+        line = self.lines.young.get(text)
+        if line is None:
+            line = self._line(text)
+        else:
+            self._streak.misses = 0
+        if line.odd or not head.host_field:
+            if line.authority is not None:
+                head = self._authority(head, block, line.authority, line.http10)
+            check_version(head, line.http10)
+        exchange = Exchange(head, line.method, line.path, line.query, line.http10, now, end + 4)
+        exchange.line = line
+        return exchange
+
+    def _line(self, text: bytes) -> RequestLine:
+        """A request line that is not in the younger generation of its memo, or whose memo is given up."""
+        lines = self.lines
+        streak = self._streak
+        if streak.skip:
+            streak.skip -= 1
+        else:
+            known = lines.promote(text)
+            if known is not None:
+                streak.misses = 0
+                return known
+        method, target, http10 = parse_request_line(text)
         path, query, authority = parse_target(target, method)
-        if authority is not None:
-            head = self._authority(head, block, authority, http10)
-        if http10 or not head.host_field:
-            check_version(head, http10)
-        return Exchange(head, method, path, query, http10, now, end + 4)
+        line = RequestLine(method, path, query, http10, authority)
+        if not streak.skip:
+            streak.missed()
+            lines.store(text, line)
+        return line
 
     def _remember(self, block: bytes, streak: Streak) -> RequestHead:
         """Not in the younger generation: the older one, or the parser."""

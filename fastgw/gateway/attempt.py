@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from fastgw.errors import Reason
 from fastgw.gateway import pipeline
-from fastgw.gateway.heads import request_head, upgrades
+from fastgw.gateway.heads import odd_request_head, upgrades
 from fastgw.http1 import rules
 from fastgw.http1.body import chunk, last_chunk
 from fastgw.model.deadlines import NEVER, Timed
@@ -117,9 +117,16 @@ class Attempt(Waiter, Timed):
         exchange.attempts = 1
         self._stage = SENT
         self._connection = connection
-        if head.websocket:
-            connection.upgrade = upgrades(exchange, head)
-        data = request_head(exchange, head, route, self._client, target)
+        if head.odd or route.rewrites or exchange.trusted or exchange.http10:
+            if head.websocket:
+                connection.upgrade = upgrades(exchange, head)
+            data = odd_request_head(exchange, head, route, self._client, target)
+        else:
+            data = b"".join(
+                (exchange.method, b" ", exchange.path, exchange.query, b" HTTP/1.1\r\n", head.forward,
+                 self._client.forward_lines, b"X-Request-Id: ", exchange.request_id, b"\r\ntraceparent: 00-",
+                 exchange.trace_id, b"-", exchange.span, b"-01\r\n\r\n")
+            )  # fmt: skip
         connection.begin(self, exchange.method, data, True, now + timeouts.response, timeouts.idle)
 
     def _attempt(self, target: Target, connection: Wire | None, now: float) -> None:
@@ -194,7 +201,7 @@ class Attempt(Waiter, Timed):
         self._stage = SENT
         self._connection = connection
         timeouts = route.timeouts
-        data = request_head(exchange, head, route, self._client, target)
+        data = odd_request_head(exchange, head, route, self._client, target)
         if head.length == 0:
             connection.upgrade = upgrades(exchange, head)
             connection.begin(self, exchange.method, data, True, now + timeouts.response, timeouts.idle)

@@ -10,7 +10,7 @@ from typing import Final
 
 from fastgw.errors import Reason, Retry, Source
 from fastgw.gateway import pipeline
-from fastgw.gateway.attempt import ANSWERING, DRAINING, QUEUED, SENT, TUNNEL
+from fastgw.gateway.attempt import ANSWERING, DRAINING, IDLE, QUEUED, SENT, TUNNEL
 from fastgw.gateway.heads import answer_head, timing_line
 from fastgw.gateway.tunnel import Tunnel
 from fastgw.http1 import rules
@@ -18,6 +18,7 @@ from fastgw.http1.body import chunk, last_chunk
 from fastgw.model.deadlines import NEVER
 from fastgw.model.exchange import Exchange
 from fastgw.model.messages import Framing, ResponseHead
+from fastgw.upstream.target import EWMA_SHARE
 
 # See attempt.py for what a member looked up on its class costs.
 _UPSTREAM: Final = Source.UPSTREAM
@@ -36,10 +37,10 @@ class Forward(Tunnel):
 
     def on_answer(self, head: ResponseHead, how: Framing, body: bytes, whole: bool, now: float) -> None:
         """Hot: the usual answer goes out in one join and one write."""
-        exchange, target = self._exchange, self._target
-        assert exchange is not None and target is not None and exchange.route is not None
+        exchange, target, upstream = self._exchange, self._target, self._upstream
+        assert exchange is not None and target is not None and upstream is not None and exchange.route is not None
         seconds = now - exchange.forwarded_at
-        target.sample(seconds)
+        target.ewma += (seconds - target.ewma) * EWMA_SHARE
         exchange.status = head.status
         exchange.source = _UPSTREAM
         engine = self._engine
@@ -58,8 +59,11 @@ class Forward(Tunnel):
             client = self._client
             client.write(data)
             exchange.upstream_seconds = seconds
-            self._connection = None
-            self._release()
+            # `_release` of an exchange that went the short way
+            self._connection = self._target = self._exchange = None
+            self._stage = IDLE
+            target.in_flight -= 1
+            upstream.in_flight -= 1
             engine.close(exchange, now)
             client.finished(exchange, now)
             return

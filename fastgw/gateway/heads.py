@@ -23,22 +23,12 @@ if TYPE_CHECKING:
 MAX_VARIANTS = 8
 
 
-def request_head(
+def odd_request_head(
     exchange: Exchange, head: RequestHead, route: Route, client: Downstream, target: Target
 ) -> bytes:
-    """Hot. The head of the request towards `target`, its empty line included. What was matched is what is forwarded."""
-    if head.odd or route.rewrites or exchange.trusted or exchange.http10:
-        return _odd_request_head(exchange, head, route, client, target)
-    return b"".join(
-        (exchange.method, b" ", exchange.path, exchange.query, b" HTTP/1.1\r\n", head.forward, client.forward_lines,
-         b"X-Request-Id: ", exchange.request_id, b"\r\ntraceparent: 00-", exchange.trace_id, b"-", exchange.span,
-         b"-01\r\n\r\n")
-    )  # fmt: skip
+    """The head of any request towards `target`, its empty line included. What was matched is what is forwarded.
 
-
-def _odd_request_head(
-    exchange: Exchange, head: RequestHead, route: Route, client: Downstream, target: Target
-) -> bytes:
+    The usual one, with nothing to change, is written out in `Attempt.start`."""
     path = exchange.path
     if route.path_rewrite is not None:
         path = route.path_rewrite.apply(path)

@@ -64,7 +64,14 @@ def run(engine: Engine, client: Downstream, forward: Forward, exchange: Exchange
     ):
         reply = _admit(engine, client, exchange)
     if reply is None:
-        found = snapshot.table.find(exchange.host, method, path, head.fields)
+        line = exchange.line
+        if line is not None and line.host == exchange.host:
+            found = line.route
+        else:
+            found = snapshot.table.find(exchange.host, method, path, head.fields)
+            if line is not None and snapshot.by_line:
+                line.host = exchange.host
+                line.route = found
         if found.__class__ is Route:
             exchange.route = found
             found.in_flight += 1

@@ -22,7 +22,7 @@ RELEASE_AT_ONCE = 200
 
 class Snapshot:
     __slots__ = (
-        "access_log", "document", "hash", "health_paths", "keepalive_requests", "keepalive_timeout", "max_in_flight",
+        "access_log", "by_line", "document", "hash", "health_paths", "keepalive_requests", "keepalive_timeout", "max_in_flight",
         "routes", "sample", "server", "server_timing", "table", "trusted", "upstreams", "version",
     )  # fmt: skip
 
@@ -40,6 +40,8 @@ class Snapshot:
         self.version = version
         self.hash = document.hash
         self.table = table
+        # Whether method, path and host alone decide the route, so that a request line may remember it.
+        self.by_line = not any(route.match.headers for route in document.routes.values())
         self.routes = routes
         self.upstreams = upstreams
         self.trusted = trusted

@@ -59,15 +59,16 @@ class Memo(Generic[T]):
 class Streak:
     """Misses in a row on one connection. `skip` is the number of exchanges that pass the memo by from now on."""
 
-    __slots__ = ("misses", "skip")
+    __slots__ = ("_limit", "misses", "skip")
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = GIVE_UP_AFTER) -> None:
+        self._limit = limit
         self.misses = 0
         self.skip = 0
 
     def missed(self) -> None:
         self.misses += 1
-        if self.misses >= GIVE_UP_AFTER:
+        if self.misses >= self._limit:
             # One more miss after the pause gives it up again at once: a hostile peer pays one lookup in a thousand.
-            self.misses = GIVE_UP_AFTER - 1
+            self.misses = self._limit - 1
             self.skip = ASK_AGAIN_AFTER

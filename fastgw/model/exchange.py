@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from fastgw.errors import Reason, Source
 
 if TYPE_CHECKING:
-    from fastgw.model.messages import RequestHead
+    from fastgw.model.messages import RequestHead, RequestLine
     from fastgw.model.route import Route
 
 
@@ -26,6 +26,7 @@ class Exchange:
 
     __slots__ = (
         "attempts", "bytes_in", "bytes_out", "client", "closed", "forwarded_at", "head", "host", "http10", "keep_alive",
+        "line",
         "method", "path", "query", "reason", "request_id", "route", "rule", "source", "span", "started", "status",
         "target", "trace_id", "trusted", "upstream", "upstream_seconds", "version",
     )  # fmt: skip
@@ -42,6 +43,7 @@ class Exchange:
         self.http10 = http10
         self.started = started
         self.bytes_in = bytes_in
+        self.line: RequestLine | None = None
         self.keep_alive = True  # whether the client's connection may serve another exchange
         self.trusted = False  # the peer is in trusted_proxies
         self.client = self.request_id = self.trace_id = b""  # address as text; ids

@@ -20,6 +20,26 @@ class Framing(IntEnum):
     CLOSE = 3  # answers only: until the connection ends
 
 
+class RequestLine:
+    """A validated request line. Like a head it is shared by every exchange that repeats its exact bytes."""
+
+    __slots__ = ("authority", "host", "http10", "method", "odd", "path", "query", "route")
+
+    def __init__(
+        self, method: bytes, path: bytes, query: bytes, http10: bool, authority: bytes | None
+    ) -> None:
+        self.method = method
+        self.path = path  # normalised
+        self.query = query  # with its leading `?`, or empty
+        self.http10 = http10
+        self.authority = authority  # of an absolute-form target
+        self.odd = http10 or authority is not None
+        # What the route table said last for this line, and for which host; written by `gateway`, forgotten with
+        # the snapshot. Only where no route asks for header fields.
+        self.host: bytes | None = None
+        self.route: object | None = None
+
+
 class RequestHead:
     """A validated request header block.
 
