@@ -100,12 +100,12 @@ UPSTREAM_IN_FLIGHT = Family(
     "Attempts that a target is working on.",
 )
 WEBSOCKETS = Family(9, "fastgw_websockets", Kind.GAUGE, (), "Open WebSocket tunnels.")
-MEMO_LOOKUPS = Family(
+MEMO_MISSES = Family(
     10,
-    "fastgw_memo_lookups_total",
+    "fastgw_memo_misses_total",
     Kind.COUNTER,
-    ("kind", "result"),
-    "Lookups in the memo of validated header blocks.",
+    ("kind",),
+    "Heads that the memo of validated header blocks did not know.",
 )
 
 # What every worker shows of itself comes from the fixed words of its slot, not from cells.
@@ -147,7 +147,7 @@ FAMILIES: tuple[Family, ...] = (
     UPSTREAM_CONNECTIONS_OPENED,
     UPSTREAM_IN_FLIGHT,
     WEBSOCKETS,
-    MEMO_LOOKUPS,
+    MEMO_MISSES,
 )
 
 # The families rendered from the fixed words of the slots.

@@ -211,9 +211,8 @@ class DataPlane:
                 if opened:
                     cells[slot.counter(families.UPSTREAM_CONNECTIONS_OPENED, (name,))] += opened
         for kind, memo in (("request", self.reader.memo), ("response", self.shared.memo)):
-            cells[slot.counter(families.MEMO_LOOKUPS, (kind, "hit"))] += memo.hits
-            cells[slot.counter(families.MEMO_LOOKUPS, (kind, "miss"))] += memo.misses
-            memo.hits = memo.misses = 0
+            cells[slot.counter(families.MEMO_MISSES, (kind,))] += memo.misses
+            memo.misses = 0
 
     def _release(self) -> None:
         end = self.clock.now() + RELEASE_SLICE

@@ -17,7 +17,7 @@ from fastgw.http1.target import parse_target
 from fastgw.model.exchange import Exchange
 from fastgw.model.messages import RequestHead, RequestLine
 
-# Applications have more paths than clients have header blocks: only when so many lines in a row were new is nothing to gain.
+# Applications have more paths than clients have header blocks: only after so many new lines in a row is nothing to gain.
 LINES_GIVEN_UP_AFTER: Final = 4096
 _NO_CRLF: Final = "a line does not end with CRLF"
 REQUEST_LINE_SLACK: Final = rules.MAX_METHOD + 16  # method, spaces, version
@@ -48,7 +48,6 @@ class HeadReader:
             memo = self.memo
             found = memo.young.get(block)
             if found is not None:
-                memo.hits += 1
                 streak.misses = 0
                 head = found
             else:

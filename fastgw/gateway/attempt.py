@@ -83,10 +83,10 @@ class Attempt(Waiter, Timed):
 
     def start(self, exchange: Exchange, route: Route, head: RequestHead, now: float) -> None:
         """Hot. The route is decided, nothing of the request has left yet."""
-        upstream = route.bound
-        if upstream is None:
-            upstream = route.bound = self._engine.registry.upstreams[route.upstream]
-        assert isinstance(upstream, Upstream)
+        bound = route.bound
+        if bound is None:
+            bound = route.bound = self._engine.registry.upstreams[route.upstream]
+        upstream: Upstream = bound  # type: ignore[assignment]  # model cannot name it; nothing else is ever bound
         self._exchange = exchange
         self._upstream = upstream
         exchange.upstream = upstream.name
@@ -96,14 +96,8 @@ class Attempt(Waiter, Timed):
             if target is None:
                 self._refuse(Reason.DNS_ERROR, f"no target has an address: {upstream.why_none()}")
                 return
-        if upstream.max_in_flight and upstream.in_flight >= upstream.max_in_flight:
-            self._refuse(Reason.OVERLOADED, "the upstream serves as many exchanges as it may", "max_in_flight")
+        if route.limited and not self._within_limits(exchange, route, upstream):
             return
-        timeouts = route.timeouts
-        if timeouts.total:
-            self._touched = True
-            self._total_until = exchange.started + timeouts.total
-            self._engine.deadlines.watch(self, self._total_until)
         connection = target.pool.take(now)
         if connection is None or head.length:
             self._attempt(target, connection, now)
@@ -118,8 +112,8 @@ class Attempt(Waiter, Timed):
         self._stage = SENT
         self._connection = connection
         if head.odd or route.rewrites or exchange.trusted or exchange.http10:
-            if head.websocket:
-                connection.upgrade = upgrades(exchange, head)
+            if upgrades(exchange, head):
+                connection.ask_upgrade()
             data = odd_request_head(exchange, head, route, self._client, target)
         else:
             data = b"".join(
@@ -127,7 +121,17 @@ class Attempt(Waiter, Timed):
                  self._client.forward_lines, b"X-Request-Id: ", exchange.request_id, b"\r\ntraceparent: 00-",
                  exchange.trace_id, b"-", exchange.span, b"-01\r\n\r\n")
             )  # fmt: skip
-        connection.begin(self, exchange.method, data, True, now + timeouts.response, timeouts.idle)
+        connection.begin(self, exchange.method, data, True, now + route.timeouts.response, route.timeouts.idle)
+
+    def _within_limits(self, exchange: Exchange, route: Route, upstream: Upstream) -> bool:
+        if upstream.max_in_flight and upstream.in_flight >= upstream.max_in_flight:
+            self._refuse(Reason.OVERLOADED, "the upstream serves as many exchanges as it may", "max_in_flight")
+            return False
+        if route.timeouts.total:
+            self._touched = True
+            self._total_until = exchange.started + route.timeouts.total
+            self._engine.deadlines.watch(self, self._total_until)
+        return True
 
     def _attempt(self, target: Target, connection: Wire | None, now: float) -> None:
         """Any attempt: `connection` is an idle one of the target, or None to open one or to wait."""
@@ -203,7 +207,8 @@ class Attempt(Waiter, Timed):
         timeouts = route.timeouts
         data = odd_request_head(exchange, head, route, self._client, target)
         if head.length == 0:
-            connection.upgrade = upgrades(exchange, head)
+            if upgrades(exchange, head):
+                connection.ask_upgrade()
             connection.begin(self, exchange.method, data, True, now + timeouts.response, timeouts.idle)
             return
         connection.begin(self, exchange.method, data, False, NEVER, timeouts.idle)

@@ -89,6 +89,7 @@ def compile_route(
     if upstream is not None:
         route.upstream = upstream.name
         route.preserve_host = upstream.preserve_host
+        route.limited = upstream.max_in_flight is not None
         own, base = options.timeouts, upstream.timeouts
         route.timeouts = Timeouts(
             (own and own.connect) or base.connect,
@@ -102,5 +103,6 @@ def compile_route(
         route.request_headers = compile_header_rewrite(rewrite.request_headers) if rewrite.request_headers else None
         route.response_headers = compile_header_rewrite(rewrite.response_headers) if rewrite.response_headers else None
     route.plain = route.response_headers is None and not server.server_timing
+    route.limited = route.limited or bool(route.timeouts.total)
     route.rewrites = bool(route.path_rewrite or route.request_headers or not route.preserve_host)
     return route

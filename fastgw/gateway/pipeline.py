@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fastgw.gateway.downstream import Downstream
     from fastgw.gateway.engine import Engine
     from fastgw.gateway.forward import Forward
+    from fastgw.gateway.snapshot import Snapshot
 
 # What passes admission without a look; everything else takes the long way: OPTIONS for `*`, unknown methods.
 _SERVED: Final = rules.METHODS - {b"CONNECT", b"TRACE", b"OPTIONS"}
@@ -48,9 +49,23 @@ _TOO_LARGE = Reply(
 def run(engine: Engine, client: Downstream, forward: Forward, exchange: Exchange, now: float) -> None:
     """Phases 1 to 10 for an exchange whose head is valid. Hot, so it is flat: a call costs 60 ns."""
     snapshot = engine.snapshot
-    head = exchange.head
+    head, line = exchange.head, exchange.line
     assert head is not None
     exchange.version = snapshot.version
+    if (
+        line is not None
+        and line.direct is not None
+        and line.host == head.host
+        and not head.unusual
+        and not exchange.trusted
+        and engine.in_flight <= snapshot.max_in_flight
+    ):
+        # The line led here before, to a route without policies, and nothing about this request asks for more.
+        route = line.direct
+        exchange.route = route
+        route.in_flight += 1
+        forward.start(exchange, route, head, now)
+        return
     method = exchange.method
     path = exchange.path
     reply: Reply | None = None
@@ -64,14 +79,7 @@ def run(engine: Engine, client: Downstream, forward: Forward, exchange: Exchange
     ):
         reply = _admit(engine, client, exchange)
     if reply is None:
-        line = exchange.line
-        if line is not None and line.host == exchange.host:
-            found = line.route
-        else:
-            found = snapshot.table.find(exchange.host, method, path, head.fields)
-            if line is not None and snapshot.by_line:
-                line.host = exchange.host
-                line.route = found
+        found = snapshot.table.find(exchange.host, method, path, head.fields)
         if found.__class__ is Route:
             exchange.route = found
             found.in_flight += 1
@@ -81,6 +89,9 @@ def run(engine: Engine, client: Downstream, forward: Forward, exchange: Exchange
                 if head.length > found.max_body:
                     reply = _TOO_LARGE
                 elif found.reply is None:
+                    if line is not None and snapshot.by_line and _is_direct(snapshot, found, method, path):
+                        line.host = exchange.host
+                        line.direct = found
                     forward.start(exchange, found, head, now)
                     return
                 else:
@@ -88,6 +99,11 @@ def run(engine: Engine, client: Downstream, forward: Forward, exchange: Exchange
         else:
             reply = _unrouted(found)
     send_reply(engine, client, exchange, reply)
+
+
+def _is_direct(snapshot: Snapshot, route: Route, method: bytes, path: bytes) -> bool:
+    """Whether a request line may lead straight to this route. A health path of any listener never may."""
+    return not route.chain and method in _SERVED and path not in snapshot.health_paths
 
 
 def _admit(engine: Engine, client: Downstream, exchange: Exchange) -> Reply | None:

@@ -22,8 +22,8 @@ RELEASE_AT_ONCE = 200
 
 class Snapshot:
     __slots__ = (
-        "access_log", "by_line", "document", "hash", "health_paths", "keepalive_requests", "keepalive_timeout", "max_in_flight",
-        "routes", "sample", "server", "server_timing", "table", "trusted", "upstreams", "version",
+        "access_log", "by_line", "document", "hash", "health_paths", "keepalive_requests", "keepalive_timeout",
+        "max_in_flight", "routes", "sample", "server", "server_timing", "table", "trusted", "upstreams", "version",
     )  # fmt: skip
 
     def __init__(

@@ -20,14 +20,13 @@ ASK_AGAIN_AFTER: Final = 1024  # exchanges without the memo, before it is tried 
 
 
 class Memo(Generic[T]):
-    __slots__ = ("_bytes", "hits", "misses", "old", "young")
+    __slots__ = ("_bytes", "misses", "old", "young")
 
     def __init__(self) -> None:
         self.young: dict[bytes, T] = {}
         self.old: dict[bytes, T] = {}
         self._bytes = 0
-        self.hits = 0  # counted by callers on their hot path
-        self.misses = 0
+        self.misses = 0  # counted by callers; hits are all other exchanges, and not counted one by one
 
     def promote(self, key: bytes) -> T | None:
         """A key that is not in `young`: the older generation's value moves to the younger."""

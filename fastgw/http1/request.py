@@ -48,6 +48,7 @@ def parse_request_block(block: bytes, parser: FieldParser) -> RequestHead:
     special = fields.keys() & rules.SPECIAL_REQUEST
     if special:
         _special(head, fields, block)
+    head.unusual = head.length != 0 or head.expect_unknown
     head.odd = bool(not head.host_field or head.websocket or head.traceparent)
     head.forward = _forward(head, fields, block, trusted=False)
     head.trusted_forward = _forward(head, fields, block, trusted=True)

@@ -7,8 +7,12 @@ was made, except the fields that say so.
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from fastgw.errors import Reason
+
+if TYPE_CHECKING:
+    from fastgw.model.route import Route
 
 
 class Framing(IntEnum):
@@ -23,7 +27,7 @@ class Framing(IntEnum):
 class RequestLine:
     """A validated request line. Like a head it is shared by every exchange that repeats its exact bytes."""
 
-    __slots__ = ("authority", "host", "http10", "method", "odd", "path", "query", "route")
+    __slots__ = ("authority", "direct", "host", "http10", "method", "odd", "path", "query")
 
     def __init__(
         self, method: bytes, path: bytes, query: bytes, http10: bool, authority: bytes | None
@@ -34,10 +38,10 @@ class RequestLine:
         self.http10 = http10
         self.authority = authority  # of an absolute-form target
         self.odd = http10 or authority is not None
-        # What the route table said last for this line, and for which host; written by `gateway`, forgotten with
-        # the snapshot. Only where no route asks for header fields.
+        # The route without policies that this line led to last, and for which host; written by `gateway`, forgotten
+        # with the snapshot. Only where no route asks for header fields.
         self.host: bytes | None = None
-        self.route: object | None = None
+        self.direct: Route | None = None
 
 
 class RequestHead:
@@ -51,7 +55,7 @@ class RequestHead:
     __slots__ = (
         "chunked", "close", "expect_continue", "expect_unknown", "fields", "forward", "host", "host_field",
         "keep_alive", "length", "named", "odd", "request_id", "rewritten", "te_trailers", "traceparent",
-        "trusted_forward", "websocket",
+        "trusted_forward", "unusual", "websocket",
     )  # fmt: skip
 
     def __init__(self, fields: dict[bytes, bytes]) -> None:
@@ -66,6 +70,7 @@ class RequestHead:
         self.keep_alive = False  # Connection: keep-alive, which HTTP/1.0 needs
         self.expect_continue = False
         self.expect_unknown = False
+        self.unusual = False  # a body follows, or an expectation that cannot be met: admission looks closer
         self.websocket = False
         self.te_trailers = False
         self.odd = True  # towards the upstream more than the usual lines change: no Host, an upgrade, a known trace

@@ -26,8 +26,6 @@ class Writable(Protocol):
 
     def write(self, data: bytes) -> None: ...
 
-    def is_closing(self) -> bool: ...
-
 
 class Sender(Protocol):
     """Whoever has a transport; None once it is gone, and what was to be written with it."""
@@ -69,7 +67,7 @@ class Outbox:
             self._pending = []
             for sender, data in pending:
                 transport = sender.transport
-                if transport is not None and not transport.is_closing():
+                if transport is not None:
                     try:
                         transport.write(data)
                     except RuntimeError:

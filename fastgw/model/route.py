@@ -46,7 +46,7 @@ class Route:
     survive for as long as the route itself (an unchanged route is the same object after a reload)."""
 
     __slots__ = (
-        "bound", "chain", "in_flight", "key", "max_body", "max_in_flight", "name", "path_rewrite", "plain",
+        "bound", "chain", "in_flight", "key", "limited", "max_body", "max_in_flight", "name", "path_rewrite", "plain",
         "preserve_host",
         "reply", "request_headers", "response_headers", "rewrites", "tally", "timeouts", "upstream",
     )  # fmt: skip
@@ -63,6 +63,7 @@ class Route:
         self.request_headers: HeaderRewriter | None = None
         self.response_headers: HeaderRewriter | None = None
         self.plain = True  # an answer's head passes as it came, but for the request id
+        self.limited = False  # a total timeout, or a bound on the upstream's exchanges
         self.rewrites = False  # a request's path, fields or Host change on the way
         self.timeouts = Timeouts(1.0, 15.0, 60.0, 0.0)
         self.preserve_host = True

@@ -1,8 +1,8 @@
 """The logger process: reads every worker's log pipe, and owns the sink. It ends when no writer is left.
 
 A pipe carries whole lines: access-log objects, and lines that start with `!`, which are for the operator
-(stderr). A worker that was killed inside a line leaves a torn one; its successor starts with a newline, and
-what is neither kind of line is dropped.
+(stderr). A worker that was killed inside a line leaves a torn one; its successor starts with a newline and an
+empty note, and what is neither kind of line is dropped with it.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ class PipeReader:
             return b"", []
         block = self._rest + data[:end]
         self._rest = data[end:]
-        # The usual block holds nothing but objects; counting is 20 times cheaper than looking at each line.
-        if block.count(b"\n") == block.count(b"}\n") and not block.startswith(b"!") and b"\n!" not in block:
+        # The usual block holds nothing but objects. Notes begin with `!`, and whatever was torn has a `!` behind it: one
+        # memchr instead of two counts, which were a third of this process's time.
+        if b"!" not in block:
             return block, []
         return _sort(block)
 
@@ -49,7 +50,8 @@ def _sort(block: bytes) -> tuple[bytes, list[bytes]]:
     notes: list[bytes] = []
     for line in block.split(b"\n"):
         if line.startswith(b"!"):
-            notes.append(line[1:])
+            if len(line) > 1:
+                notes.append(line[1:])
         elif line.startswith(b"{") and line.endswith(b"}"):
             objects.append(line + b"\n")
     return b"".join(objects), notes

@@ -75,7 +75,6 @@ class UpstreamConnection(Wire):
                 memo.misses += 1
                 head = memo.promote(raw) or self._parse(raw)
             else:
-                memo.hits += 1
                 streak.misses = 0
         if head is None:
             return
@@ -86,7 +85,7 @@ class UpstreamConnection(Wire):
             now = self.now()
             pool = self.pool
             self.owner = None
-            if pool.queued or self.generation < 0 or self._interims or self._paused:
+            if self.odd or pool.queued:
                 self._finish(head, now)
             else:
                 self.state = IDLE
@@ -136,6 +135,7 @@ class UpstreamConnection(Wire):
             owner.on_switched(head, rest)
             return
         self._interims += 1
+        self.odd = True
         if self._interims > rules.MAX_INTERIM:
             self._fail(Reason.UPSTREAM_PROTOCOL_ERROR, f"more than {rules.MAX_INTERIM} interim answers")
             return
@@ -224,6 +224,7 @@ class UpstreamConnection(Wire):
     def _poison(self) -> None:
         """Bytes after a complete answer: whatever they are, this connection serves nobody else."""
         self.generation = -1
+        self.odd = True
 
     def _finish(self, head: ResponseHead, now: float) -> None:
         """The answer is complete: back to the pool, or closed where the connection cannot be used again."""
@@ -231,7 +232,7 @@ class UpstreamConnection(Wire):
         self._head = None
         self._decoder = None
         self._interims = 0
-        self.upgrade = False
+        self.upgrade = self.odd = False
         if self._paused:
             self.resume_reading()
         if not head.keep_alive or not self.request_done or self._framing is _F_CLOSE or self.generation < 0:

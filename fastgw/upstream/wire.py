@@ -87,8 +87,8 @@ class Shared:
 class Wire(asyncio.Protocol, Timed):
     __slots__ = (
         "_outbox", "_paused", "_shared", "_streak", "blocked", "deadline", "generation", "idle_timeout", "keep_seconds",
-        "method", "now", "owner", "pool", "request_done", "reused", "state", "task", "trailers", "transport", "upgrade",
-        "wake",
+        "method", "now", "odd", "owner", "pool", "request_done", "reused", "state", "task", "trailers", "transport",
+        "upgrade", "wake",
     )  # fmt: skip
 
     def __init__(self, pool: Pool, shared: Shared, streak: Streak) -> None:
@@ -110,7 +110,8 @@ class Wire(asyncio.Protocol, Timed):
         # For the life of one attempt
         self.owner: Owner | None = None
         self.method = b""
-        self.upgrade = False
+        self.upgrade = False  # a switch of protocols was asked for
+        self.odd = False  # more happened than a request and a whole answer: `_finish` has something to undo
         self.request_done = False
         self.idle_timeout = 60.0
         self.trailers = b""
@@ -130,6 +131,10 @@ class Wire(asyncio.Protocol, Timed):
             self._shared.deadlines.watch(self, deadline)
         self._outbox.send(self, data)
 
+    def ask_upgrade(self) -> None:
+        """The request that follows asks for another protocol: 101 is a legal answer to it."""
+        self.upgrade = self.odd = True
+
     def write(self, data: bytes) -> None:
         """More of the request body, or of the tunnel."""
         self._outbox.send(self, data)
@@ -143,7 +148,7 @@ class Wire(asyncio.Protocol, Timed):
     def pause_reading(self) -> None:
         """The client does not keep up. Our own clock stands still meanwhile."""
         if not self._paused and self.transport is not None and self.state is not CLOSED:
-            self._paused = True
+            self._paused = self.odd = True
             self.deadline = NEVER
             self.transport.pause_reading()
 
