@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from fastgw.errors import Reason
 from fastgw.gateway import pipeline
-from fastgw.gateway.heads import odd_request_head, upgrades
+from fastgw.gateway.heads import request_head, upgrades
 from fastgw.http1 import rules
 from fastgw.http1.body import chunk, last_chunk
 from fastgw.model.deadlines import NEVER, Timed
@@ -114,7 +114,7 @@ class Attempt(Waiter, Timed):
         if head.odd or route.rewrites or exchange.trusted or exchange.http10:
             if upgrades(exchange, head):
                 connection.ask_upgrade()
-            data = odd_request_head(exchange, head, route, self._client, target)
+            data = request_head(exchange, head, route, self._client, target)
         else:
             data = b"".join(
                 (exchange.method, b" ", exchange.path, exchange.query, b" HTTP/1.1\r\n", head.forward,
@@ -205,7 +205,7 @@ class Attempt(Waiter, Timed):
         self._stage = SENT
         self._connection = connection
         timeouts = route.timeouts
-        data = odd_request_head(exchange, head, route, self._client, target)
+        data = request_head(exchange, head, route, self._client, target)
         if head.length == 0:
             if upgrades(exchange, head):
                 connection.ask_upgrade()

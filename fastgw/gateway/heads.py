@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
 from fastgw.http1.fields import lines_of
+from fastgw.http1.request import trusted_forward
 from fastgw.http1.writer import CHUNKED, CONNECTION_CLOSE, CONNECTION_KEEP_ALIVE, UPGRADE
 from fastgw.model.exchange import Exchange
 from fastgw.model.messages import Framing, RequestHead, ResponseHead
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 MAX_VARIANTS = 8
 
 
-def odd_request_head(
+def request_head(
     exchange: Exchange, head: RequestHead, route: Route, client: Downstream, target: Target
 ) -> bytes:
     """The head of any request towards `target`, its empty line included. What was matched is what is forwarded.
@@ -63,7 +64,7 @@ def _variant(exchange: Exchange, head: RequestHead, route: Route, target: Target
     key = (exchange.trusted, route.request_headers, host)
     made = head.rewritten.get(key)
     if made is None:
-        made = head.trusted_forward if exchange.trusted else head.forward
+        made = trusted_forward(head) if exchange.trusted else head.forward
         if route.request_headers is not None:
             made = rewritten(made, route.request_headers)
         if host:

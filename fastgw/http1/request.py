@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from fastgw.errors import HttpError, Reason
 from fastgw.http1 import rules
-from fastgw.http1.fields import FieldParser, lines_of
+from fastgw.http1.fields import FieldParser, without
 from fastgw.http1.host import valid_host
 from fastgw.model.messages import RequestHead
 
+# Answered or written anew here, whoever the peer is.
+_ALWAYS_DROPPED = frozenset({b"x-request-id", b"x-forwarded-for", b"traceparent", b"expect", b"x-server-timing"})
 _HTTP11 = b"HTTP/1.1"
 _HTTP10 = b"HTTP/1.0"
 
@@ -50,9 +52,16 @@ def parse_request_block(block: bytes, parser: FieldParser) -> RequestHead:
         _special(head, fields, block)
     head.unusual = head.length != 0 or head.expect_unknown
     head.odd = bool(not head.host_field or head.websocket or head.traceparent)
-    head.forward = _forward(head, fields, block, trusted=False)
-    head.trusted_forward = _forward(head, fields, block, trusted=True)
+    head.forward = _forward(head, fields, block, bool(special), trusted=False)
+    head.block = block
     return head
+
+
+def trusted_forward(head: RequestHead) -> bytes:
+    """`head.forward` as it is for a trusted peer: X-Forwarded-Proto, -Host and -Port kept."""
+    if head.trusted_forward is None:
+        head.trusted_forward = _forward(head, head.fields, head.block, True, trusted=True)
+    return head.trusted_forward
 
 
 def check_version(head: RequestHead, http10: bool) -> None:
@@ -132,17 +141,19 @@ def _connection(head: RequestHead, fields: dict[bytes, bytes], options: frozense
         head.websocket = head.length == 0 and b"content-length" not in fields
 
 
-def _forward(head: RequestHead, fields: dict[bytes, bytes], block: bytes, *, trusted: bool) -> bytes:
+def _forward(head: RequestHead, fields: dict[bytes, bytes], block: bytes, special: bool, *, trusted: bool) -> bytes:
     """The lines that go upstream as they came. Framing of chunked bodies, tracing and forwarding fields follow them."""
-    dropped = _dropped_names(head, fields, trusted)
-    if dropped:
-        block = b"".join([line for name, line in lines_of(block) if name not in dropped])
+    names = b",".join(fields)
+    if special or b"_" in names or rules.CONSUMER_PREFIX in names or rules.FORWARDED_PREFIX in names:
+        dropped = _dropped_names(head, fields, trusted)
+        if dropped:
+            block = without(block, dropped, fields)
     if head.chunked:
         block += b"Transfer-Encoding: chunked\r\n"
     if head.te_trailers:
         block += b"TE: trailers\r\nConnection: TE\r\n"
     if head.host_field and (not trusted or b"x-forwarded-host" not in fields):
-        block += b"X-Forwarded-Host: " + head.host_field + b"\r\n"
+        block = b"".join((block, b"X-Forwarded-Host: ", head.host_field, b"\r\n"))
     return block
 
 
@@ -160,8 +171,7 @@ def _dropped_names(head: RequestHead, fields: dict[bytes, bytes], trusted: bool)
             dropped.add(name)
     if b"content-length" in fields and b"transfer-encoding" in fields:  # refused before; never both, whatever happens
         dropped.add(b"content-length")
-    always = {b"x-request-id", b"x-forwarded-for", b"traceparent", b"expect", b"x-server-timing"}
-    dropped |= fields.keys() & always
+    dropped |= fields.keys() & _ALWAYS_DROPPED
     if not trusted:
         dropped |= fields.keys() & rules.FORWARDING
     if b"tracestate" in fields and not head.traceparent:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fastgw.errors import HttpError, Reason
 from fastgw.http1 import rules
-from fastgw.http1.fields import FieldParser, lines_of
+from fastgw.http1.fields import FieldParser, without
 from fastgw.model.messages import Framing, ResponseHead
 
 
@@ -35,9 +35,9 @@ def parse_response_head(raw: bytes, parser: FieldParser) -> ResponseHead:
     head.has_date = b"date" in fields
     head.simple = head.length >= 0 and head.keep_alive and status >= 200 and status != 304
     if dropped:
-        block = b"".join([line for name, line in lines_of(block) if name not in dropped])
+        block = without(block, dropped, fields)
     # The version is our own, the reason phrase passes.
-    head.rendered = b"HTTP/1.1 " + match[2] + b" " + (match[3] or b"") + b"\r\n" + block
+    head.rendered = b"".join((b"HTTP/1.1 ", match[2], b" ", match[3] or b"", b"\r\n", block))
     return head
 
 
@@ -77,8 +77,8 @@ def _dropped_names(head: ResponseHead, fields: dict[bytes, bytes]) -> set[bytes]
     dropped.discard(b"proxy-authenticate")  # meaningless here but harmless; a 407 of the upstream stays readable
     if b"x-request-id" in fields:
         dropped.add(b"x-request-id")  # the gateway echoes the one it sent
-    connection = fields.get(b"connection")
-    if connection is not None:
+    connection = fields.get(b"connection", b"keep-alive")
+    if connection != b"keep-alive":
         named = {option.strip(b" \t").lower() for option in connection.split(b",")}
         # An upstream cannot ask us to strip the length of its own answer.
         dropped |= fields.keys() & (named - {b"content-length", b"date", b"content-type"})

@@ -53,7 +53,7 @@ class RequestHead:
     """
 
     __slots__ = (
-        "chunked", "close", "expect_continue", "expect_unknown", "fields", "forward", "host", "host_field",
+        "block", "chunked", "close", "expect_continue", "expect_unknown", "fields", "forward", "host", "host_field",
         "keep_alive", "length", "named", "odd", "request_id", "rewritten", "te_trailers", "traceparent",
         "trusted_forward", "unusual", "websocket",
     )  # fmt: skip
@@ -61,7 +61,8 @@ class RequestHead:
     def __init__(self, fields: dict[bytes, bytes]) -> None:
         self.fields = fields
         self.forward = b""
-        self.trusted_forward = b""  # the same for a trusted peer: X-Forwarded-Proto/-Host/-Port kept
+        self.block = b""  # the exact bytes
+        self.trusted_forward: bytes | None = None  # see http1.request.trusted_forward
         self.host = b""  # lower case, without port, for matching; b"" only on HTTP/1.0 without Host
         self.host_field = b""
         self.length = 0  # -1 while chunked

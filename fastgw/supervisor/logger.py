@@ -1,8 +1,8 @@
 """The logger process: reads every worker's log pipe, and owns the sink. It ends when no writer is left.
 
 A pipe carries whole lines: access-log objects, and lines that start with `!`, which are for the operator
-(stderr). A worker that was killed inside a line leaves a torn one; its successor starts with a newline and an
-empty note, and what is neither kind of line is dropped with it.
+(stderr). A worker that was killed inside a line leaves a torn one; its successor starts with an empty
+note, which ends that line and marks it, and what is neither kind of line is dropped.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class PipeReader:
             return b"", []
         block = self._rest + data[:end]
         self._rest = data[end:]
-        # The usual block holds nothing but objects. Notes begin with `!`, and whatever was torn has a `!` behind it: one
+        # The usual block holds nothing but objects. Notes begin with `!`, and whatever was torn ends with a `!`: one
         # memchr instead of two counts, which were a third of this process's time.
         if b"!" not in block:
             return block, []

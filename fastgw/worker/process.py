@@ -64,7 +64,7 @@ def main(birth: Birth) -> int:
 def _end_torn_line(log_fd: int) -> None:
     """A predecessor that was killed may have left half a line in the pipe; the mark makes the logger look closer."""
     try:
-        os.write(log_fd, b"\n!\n")
+        os.write(log_fd, b"!\n")
     except OSError:
         pass  # the pipe is full: the logger is blocked, and drops what makes no line
 

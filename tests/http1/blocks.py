@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from fastgw.http1.fields import FieldParser, lines_of
-from fastgw.http1.request import parse_request_block
+from fastgw.http1.request import parse_request_block, trusted_forward
 from fastgw.model.messages import RequestHead
 
 # Names that llhttp keeps state about, next to plain ones.
@@ -62,5 +62,5 @@ def head_of(*lines: bytes, host: bytes = b"a.example") -> RequestHead:
 def forwarded(*lines: bytes, trusted: bool = False) -> list[bytes]:
     """What of these lines goes upstream, without the Host lines."""
     head = head_of(*lines)
-    block = head.trusted_forward if trusted else head.forward
+    block = trusted_forward(head) if trusted else head.forward
     return [line[:-2] for name, line in lines_of(block) if name not in (b"host", b"x-forwarded-host")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fastgw.http1 import rules
+from fastgw.http1.request import trusted_forward
 from tests.http1.blocks import forwarded, head_of
 
 TRACE = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -88,8 +89,8 @@ def test_forwarded_host_is_the_clients_or_what_a_trusted_peer_says() -> None:
     head = head_of(b"X-Forwarded-Host: evil.example")
     assert head.forward.count(b"X-Forwarded-Host") == 1
     assert b"X-Forwarded-Host: a.example\r\n" in head.forward
-    assert b"X-Forwarded-Host: evil.example\r\n" in head.trusted_forward
-    assert head.trusted_forward.count(b"X-Forwarded-Host") == 1
+    assert b"X-Forwarded-Host: evil.example\r\n" in trusted_forward(head)
+    assert trusted_forward(head).count(b"X-Forwarded-Host") == 1
 
 
 def test_other_lines_pass_byte_by_byte_in_their_order() -> None:
