@@ -14,6 +14,7 @@ from fastgw.http1.host import same_authority
 from fastgw.http1.memo import Memo, Streak
 from fastgw.http1.request import check_version, parse_request_block, parse_request_line
 from fastgw.http1.target import parse_target
+from fastgw.http1.volatile import take_out, value_of
 from fastgw.model.exchange import Exchange
 from fastgw.model.messages import RequestHead, RequestLine
 
@@ -42,16 +43,15 @@ class HeadReader:
             self._sizes(raw[:eol], end)
         block = raw[eol + 2 : end + 2]
         if streak.skip:
-            streak.skip -= 1
-            head = parse_request_block(block, self.parser)
+            head = self._look_closer(raw, eol + 2, end + 2, block, streak)
         else:
-            memo = self.memo
-            found = memo.young.get(block)
+            found = self.memo.young.get(block)
             if found is not None:
                 streak.misses = 0
                 head = found
             else:
                 head = self._remember(block, streak)
+                streak.learn(block)
         text = raw[:eol]
         line = self.lines.young.get(text)
         if line is None:
@@ -95,6 +95,26 @@ class HeadReader:
             memo.store(block, head)
             streak.missed()
         return head
+
+    def _look_closer(self, raw: bytes, start: int, end: int, block: bytes, streak: Streak) -> RequestHead:
+        """The memo is given up on this connection, or heads are remembered without their volatile line."""
+        volatile = streak.volatile
+        if volatile is None:
+            streak.skip -= 1
+            return parse_request_block(block, self.parser)
+        parts = take_out(raw, volatile.marker, start, end)
+        if parts is not None:
+            rest, line = parts
+            head = self.memo.young.get(rest)
+            if head is None:
+                head = self._remember(rest, streak)
+            else:
+                streak.misses = 0
+            if volatile.name not in head.fields and len(head.fields) < rules.MAX_FIELDS:
+                return head.with_line(volatile.name, value_of(line), line)
+        else:
+            streak.missed()
+        return parse_request_block(block, self.parser)
 
     def _authority(self, head: RequestHead, block: bytes, authority: bytes, http10: bool) -> RequestHead:
         """RFC 9112 3.2.2. A Host that differs from the target is refused, not replaced: somebody is confused."""

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from typing import Final, Generic, TypeVar
 
+from fastgw.http1.volatile import LEARN_AFTER, Volatile
+
 T = TypeVar("T")
 
 MAX_BYTES: Final = 2 * 1024 * 1024  # per generation and worker
 MAX_ENTRIES: Final = 8192  # per generation: an entry weighs 2-3 KiB with its dict
 MAX_KEY: Final = 8 * 1024  # larger heads are rare; they would push the others out
 GIVE_UP_AFTER: Final = 64  # misses in a row
+KNOWN: Final = -1
 ASK_AGAIN_AFTER: Final = 1024  # exchanges without the memo, before it is tried again
 
 
@@ -56,14 +59,16 @@ class Memo(Generic[T]):
 
 
 class Streak:
-    """Misses in a row on one connection. `skip` is the number of exchanges that pass the memo by from now on."""
+    """Misses in a row on one connection. `skip` is the number of exchanges that pass the memo by from now on; KNOWN
+    while `volatile` knows which line to leave out of the key."""
 
-    __slots__ = ("_limit", "misses", "skip")
+    __slots__ = ("_limit", "misses", "skip", "volatile")
 
     def __init__(self, limit: int = GIVE_UP_AFTER) -> None:
         self._limit = limit
         self.misses = 0
         self.skip = 0
+        self.volatile: Volatile | None = None  # made when the first misses come in a row
 
     def missed(self) -> None:
         self.misses += 1
@@ -71,3 +76,14 @@ class Streak:
             # One more miss after the pause gives it up again at once: a hostile peer pays one lookup in a thousand.
             self.misses = self._limit - 1
             self.skip = ASK_AGAIN_AFTER
+            self.volatile = None
+
+    def learn(self, head: bytes) -> None:
+        """A head (with the CRLF of its last line) that the memo did not know: which line makes it new?"""
+        if self.misses < LEARN_AFTER:
+            return
+        if self.volatile is None:
+            self.volatile = Volatile()
+        if self.volatile.learn(head.split(b"\r\n")[:-1]):
+            self.misses = 0
+            self.skip = KNOWN

@@ -82,6 +82,29 @@ class RequestHead:
         self.rewritten: dict[object, bytes] = {}
 
 
+    def with_line(self, name: bytes, value: bytes, line: bytes) -> RequestHead:
+        """This head with one more plain field, for one exchange: nothing but the field differs (http1/volatile.py)."""
+        made = RequestHead({**self.fields, name: value})
+        made.forward = self.forward + line
+        made.block = self.block + line
+        made.host = self.host
+        made.host_field = self.host_field
+        made.length = self.length
+        made.chunked = self.chunked
+        made.close = self.close
+        made.keep_alive = self.keep_alive
+        made.expect_continue = self.expect_continue
+        made.expect_unknown = self.expect_unknown
+        made.unusual = self.unusual
+        made.websocket = self.websocket
+        made.te_trailers = self.te_trailers
+        made.odd = self.odd
+        made.named = self.named
+        made.request_id = self.request_id
+        made.traceparent = self.traceparent
+        return made
+
+
 class ResponseHead:
     """A validated response head.
 
@@ -106,6 +129,19 @@ class ResponseHead:
         self.has_date = True
         self.websocket = False  # `Upgrade: websocket`, of interest on a 101 only
         self.rewritten: dict[object, bytes] = {}
+
+    def with_line(self, name: bytes, value: bytes, line: bytes) -> ResponseHead:
+        """This head with one more plain field, for one exchange (http1/volatile.py)."""
+        made = ResponseHead(self.status, {**self.fields, name: value})
+        made.rendered = self.rendered + line
+        made.length = self.length
+        made.chunked = self.chunked
+        made.keep_alive = self.keep_alive
+        made.keep_timeout = self.keep_timeout
+        made.simple = self.simple
+        made.has_date = self.has_date
+        made.websocket = self.websocket
+        return made
 
 
 class Reply:

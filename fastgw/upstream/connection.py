@@ -13,6 +13,7 @@ from fastgw.http1 import rules
 from fastgw.http1.body import ChunkedDecoder
 from fastgw.http1.memo import Streak
 from fastgw.http1.response import framing, parse_response_head
+from fastgw.http1.volatile import take_out, value_of
 from fastgw.model.messages import Framing, ResponseHead
 from fastgw.upstream.wire import BODY, CLOSED, HEAD, IDLE, TUNNEL, Shared, Wire
 
@@ -66,14 +67,11 @@ class UpstreamConnection(Wire):
         raw = data[: end + 2]
         streak = self._streak
         if streak.skip:
-            streak.skip -= 1
-            head = self._parse(raw)
+            head = self._look_closer(data, raw, streak)
         else:
-            memo = self._shared.memo
-            head = memo.young.get(raw)
+            head = self._shared.memo.young.get(raw)
             if head is None:
-                memo.misses += 1
-                head = memo.promote(raw) or self._parse(raw)
+                head = self._remember(raw, streak)
             else:
                 streak.misses = 0
         if head is None:
@@ -100,19 +98,55 @@ class UpstreamConnection(Wire):
         else:
             self._start_body(head, data[end:])
 
+    def _look_closer(self, data: bytes, raw: bytes, streak: Streak) -> ResponseHead | None:
+        """The memo is given up for this upstream, or heads are remembered without their volatile line."""
+        volatile = streak.volatile
+        if volatile is None:
+            streak.skip -= 1
+            return self._parse(raw)
+        parts = take_out(data, volatile.marker, data.find(b"\r\n") + 2, len(raw))
+        if parts is None:
+            streak.missed()
+            return self._parse(raw)
+        rest = raw[: raw.find(b"\r\n") + 2] + parts[0]
+        memo = self._shared.memo
+        head = memo.young.get(rest)
+        if head is None:
+            memo.misses += 1
+            head = memo.promote(rest)
+            if head is None:
+                streak.missed()
+                head = self._parse(rest)
+                if head is None:
+                    return None
+                memo.store(rest, head)
+        else:
+            streak.misses = 0
+        if volatile.name in head.fields or len(head.fields) >= rules.MAX_FIELDS or len(raw) > MAX_ANSWER_HEAD:
+            return self._parse(raw)
+        return head.with_line(volatile.name, value_of(parts[1]), parts[1])
+
+    def _remember(self, raw: bytes, streak: Streak) -> ResponseHead | None:
+        """Not in the younger generation: the older one, or the parser."""
+        memo = self._shared.memo
+        memo.misses += 1
+        head = memo.promote(raw)
+        if head is None:
+            head = self._parse(raw)
+            if head is not None:
+                memo.store(raw, head)
+                streak.missed()
+                streak.learn(raw)
+        return head
+
     def _parse(self, raw: bytes) -> ResponseHead | None:
         try:
             if len(raw) > MAX_ANSWER_HEAD:
                 raise HttpError(Reason.UPSTREAM_PROTOCOL_ERROR, _HEAD_TOO_LARGE)
-            head = parse_response_head(raw, self._shared.parser)
+            return parse_response_head(raw, self._shared.parser)
         except HttpError as error:
             self._fail(Reason.UPSTREAM_PROTOCOL_ERROR, error.detail)
             return None
-        streak = self._streak
-        if not streak.skip:
-            streak.missed()
-            self._shared.memo.store(raw, head)
-        return head
 
     def _partial_head(self, data: bytes) -> None:
         if len(data) > MAX_ANSWER_HEAD:
