@@ -11,7 +11,7 @@ from fastgw.errors import HttpError, Reason
 from fastgw.http1 import rules
 from fastgw.http1.fields import FieldParser
 from fastgw.http1.host import same_authority
-from fastgw.http1.memo import Memo, Streak
+from fastgw.http1.memo import KNOWN, Memo, Streak
 from fastgw.http1.request import check_version, parse_request_block, parse_request_line
 from fastgw.http1.target import parse_target
 from fastgw.http1.volatile import take_out, value_of
@@ -99,7 +99,7 @@ class HeadReader:
     def _look_closer(self, raw: bytes, start: int, end: int, block: bytes, streak: Streak) -> RequestHead:
         """The memo is given up on this connection, or heads are remembered without their volatile line."""
         volatile = streak.volatile
-        if volatile is None:
+        if volatile is None or streak.skip != KNOWN:
             streak.skip -= 1
             return parse_request_block(block, self.parser)
         parts = take_out(raw, volatile.marker, start, end)

@@ -80,7 +80,7 @@ class Streak:
 
     def learn(self, head: bytes) -> None:
         """A head (with the CRLF of its last line) that the memo did not know: which line makes it new?"""
-        if self.misses < LEARN_AFTER:
+        if self.misses < LEARN_AFTER or self.skip > 0:
             return
         if self.volatile is None:
             self.volatile = Volatile()

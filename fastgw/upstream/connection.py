@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from fastgw.errors import HttpError, Reason, Retry
 from fastgw.http1 import rules
 from fastgw.http1.body import ChunkedDecoder
-from fastgw.http1.memo import Streak
+from fastgw.http1.memo import KNOWN, Streak
 from fastgw.http1.response import framing, parse_response_head
 from fastgw.http1.volatile import take_out, value_of
 from fastgw.model.messages import Framing, ResponseHead
@@ -101,7 +101,7 @@ class UpstreamConnection(Wire):
     def _look_closer(self, data: bytes, raw: bytes, streak: Streak) -> ResponseHead | None:
         """The memo is given up for this upstream, or heads are remembered without their volatile line."""
         volatile = streak.volatile
-        if volatile is None:
+        if volatile is None or streak.skip != KNOWN:
             streak.skip -= 1
             return self._parse(raw)
         parts = take_out(data, volatile.marker, data.find(b"\r\n") + 2, len(raw))
