@@ -17,7 +17,7 @@ from fastgw.model.deadlines import NEVER, Timed
 from fastgw.model.exchange import Exchange
 from fastgw.upstream.pool import Waiter
 from fastgw.upstream.registry import Upstream
-from fastgw.upstream.wire import State, Wire
+from fastgw.upstream.wire import Wire
 
 if TYPE_CHECKING:
     from fastgw.gateway.downstream import Downstream
@@ -182,8 +182,8 @@ class Attempt(Waiter, Timed):
         self._queue_until = NEVER
         self.deadline = self._total_until
         now = self._engine.clock.now()
-        if connection is None or connection.state is not State.IDLE:
-            self._connect_or_queue(now)
+        if connection is None:
+            self._connect(now)  # whoever came later waits: asking for room again would put us behind them
         else:
             exchange.forwarded_at = now
             self._send(connection, now)

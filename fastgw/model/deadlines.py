@@ -46,12 +46,13 @@ class Deadlines:
     def watch(self, owner: Timed, deadline: float) -> None:
         """Set `owner.deadline`; hot callers inline the first line and call only where `deadline < owner.wake`."""
         owner.deadline = deadline
-        if deadline < owner.wake:
-            if owner.wake is not NEVER:
-                self._died()  # the later entry is superseded
+        before = owner.wake
+        if deadline < before:
             owner.wake = deadline
             self._serial += 1
             heappush(self._heap, (deadline, self._serial, owner))
+            if before is not NEVER:
+                self._died()  # the later entry is superseded
 
     def forget(self, owner: Timed) -> None:
         """The owner is closed: its entry is dead. Under a flood of short connections dead entries would otherwise
@@ -64,8 +65,9 @@ class Deadlines:
     def _died(self) -> None:
         self._dead += 1
         if self._dead > COMPACT_AT and self._dead * 2 > len(self._heap):
-            # In place: a sweep may be under way. An entry lives where it is its owner's next moment.
-            self._heap[:] = [entry for entry in self._heap if entry[0] == entry[2].wake]
+            # In place: a sweep may be under way. An entry lives where it is its owner's next moment, and of several at
+            # that moment (forgotten, then watched again) one does.
+            self._heap[:] = {entry[2]: entry for entry in self._heap if entry[0] == entry[2].wake}.values()
             heapify(self._heap)
             self._dead = 0
 
@@ -73,14 +75,18 @@ class Deadlines:
         """Call `on_deadline` on every owner whose time has come; returns how many were called. An owner that asks for a
         moment that has passed already is called again by the next sweep, not by this one."""
         heap = self._heap
+        last = self._serial
         fired = 0
         late: list[Timed] = []
         while heap and heap[0][0] <= now:
-            due, _, owner = heappop(heap)
+            due, serial, owner = heappop(heap)
             if due != owner.wake:
                 self._dead -= 1  # superseded by an earlier entry of the same owner, or its owner is closed
                 continue
             owner.wake = NEVER
+            if serial > last:
+                late.append(owner)
+                continue
             if owner.deadline <= now:
                 fired += 1
                 owner.on_deadline(now)

@@ -48,9 +48,7 @@ class Outbox:
         """Hot. Bytes of one sender keep their order."""
         if self._passing:
             self._passing -= 1
-            transport = sender.transport
-            if transport is not None:
-                transport.write(data)
+            _write(sender, data)
             return
         pending = self._pending
         if not pending:
@@ -66,12 +64,7 @@ class Outbox:
         if pending:
             self._pending = []
             for sender, data in pending:
-                transport = sender.transport
-                if transport is not None:
-                    try:
-                        transport.write(data)
-                    except RuntimeError:
-                        pass  # its writing half is closed: nobody else's bytes may be lost for that
+                _write(sender, data)
 
     def _turn_ends(self) -> None:
         if len(self._pending) == 1:
@@ -82,3 +75,12 @@ class Outbox:
         elif self._pending:
             self._lonely = 0
         self.flush()
+
+
+def _write(sender: Sender, data: bytes) -> None:
+    transport = sender.transport
+    if transport is not None:
+        try:
+            transport.write(data)
+        except RuntimeError:
+            pass  # its writing half is closed: nobody else's bytes, and no answer's account, may be lost for that

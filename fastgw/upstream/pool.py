@@ -50,7 +50,7 @@ class Waiter(Owner, Protocol):
     waiting: bool
 
     def on_turn(self, connection: Wire | None) -> None:
-        """A connection, taken for this waiter; or None: there is room to open one."""
+        """A connection, taken for this waiter; or None: there is room to open one, which it must do at once."""
 
 
 class Pool:
@@ -61,7 +61,6 @@ class Pool:
 
     def __init__(self, target: Target, limits: PoolLimits, shared: Shared, streak: Streak) -> None:
         self.target = target
-        self.configure(limits)
         self._shared = shared
         self._streak = streak
         self._idle: dict[Wire, None] = {}  # a dict is a stack that can also forget from the middle
@@ -72,14 +71,21 @@ class Pool:
         self.queued = 0  # waiters that still wait
         self.reserved = 0  # places promised to waiters whose turn is on its way
         self.generation = 0  # of a removed target: -1, so that nothing comes back
+        self.configure(limits)
 
     def configure(self, limits: PoolLimits) -> None:
-        """Take over changed bounds; connections beyond them end when they come back."""
+        """Take over changed bounds: idle connections beyond them end now, and if there are too many still, all that are
+        busy end when they come back. Where there is more room than before, those who wait get it."""
         self.limits = limits
         # Read per exchange: an attribute of a pydantic model costs five times as much.
         self._keep = limits.idle
         self._keep_seconds = limits.idle_timeout
         self.max = limits.max
+        while self._idle and (self.open > self.max or len(self._idle) > self._keep):
+            next(iter(self._idle)).close()  # the coldest
+        if self.open > self.max:
+            self.generation += 1
+        self._offer_room()
 
     @property
     def idle(self) -> int:
@@ -131,7 +137,7 @@ class Pool:
             if connection is None:
                 self.reserved -= 1
                 self._offer_room()
-            elif connection.state is State.IDLE:
+            else:
                 connection.owner = None
                 self.give(connection, connection.now())
 
@@ -180,18 +186,24 @@ class Pool:
             waiter.on_turn(connection)
 
     def _offer_room(self) -> None:
-        if self.queued and self.open + self.reserved < self.max:
+        while self.queued and self.open + self.reserved < self.max:
             self._hand_over(None)
 
     def closed(self, connection: Wire) -> None:
         """Called once by every connection that ends, in whatever state it was."""
         self._idle.pop(connection, None)
         self.open -= 1
+        for waiter, promised in self._chosen.items():  # those of one turn of the loop
+            if promised is connection:
+                self._chosen[waiter] = None  # the place that it leaves is still this waiter's
+                self.reserved += 1
+                break
         self._offer_room()
 
     def retire(self) -> None:
         """The target is gone from the configuration: idle connections close now, busy ones when they end."""
         self.generation = -1
+        self._keep = 0  # a connection opened from now on, for one who waited, serves once
         for connection in list(self._idle):
             connection.close()
 

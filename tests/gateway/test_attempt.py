@@ -181,7 +181,6 @@ def test_a_turn_whose_owner_has_gone_passes_on_with_its_connection(gateway: Gate
     assert outcomes(gone[2], next_one[2]) == [(Reason.CLIENT_CLOSED, 499, True), (Reason.OK, 200, True)]
 
 
-@pytest.mark.xfail(strict=True, reason="a turn without a connection is lost")
 def test_a_turn_whose_owner_has_gone_passes_on_with_its_room(gateway: Gateway) -> None:
     """Otherwise the next one waits beside an empty place until its queue timeout."""
     first, gone, next_one = (gateway.begin() for _ in range(3))
@@ -198,7 +197,6 @@ def test_a_turn_whose_owner_has_gone_passes_on_with_its_room(gateway: Gateway) -
     assert outcomes(next_one[2]) == [(Reason.OK, 200, True)]
 
 
-@pytest.mark.xfail(strict=True, reason="room is given to whoever asks first")
 def test_nobody_who_comes_later_takes_the_room_of_one_who_waits(gateway: Gateway) -> None:
     first, waiting = gateway.begin(), gateway.begin()
     gateway.bench.loop.tasks[-1].run()
@@ -210,7 +208,6 @@ def test_nobody_who_comes_later_takes_the_room_of_one_who_waits(gateway: Gateway
     assert late[0]._connection is None
 
 
-@pytest.mark.xfail(strict=True, reason="a turn does not know for which exchange it was meant")
 def test_a_turn_of_the_exchange_before_is_not_taken_for_the_next_ones(gateway: Gateway) -> None:
     """The queue timeout ends one exchange between its turn's call and its run; the client's next request is for another
     upstream, and must not go out on the first one's connection."""

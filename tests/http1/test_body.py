@@ -138,24 +138,18 @@ def test_an_endless_trailer_is_refused_without_its_end() -> None:
     assert error.status == 431
 
 
-def test_too_many_trailer_lines_are_refused() -> None:
-    assert (
-        refusal([b"0\r\n" + b"A: 1\r\n" * (rules.MAX_FIELDS + 1) + b"\r\n"]).reason is Reason.HEADER_TOO_LARGE
-    )
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_trailer_lines_are_counted_as_they_come(size: int) -> None:
+    lines = b"A: 1\r\n" * rules.MAX_FIELDS
+
+    def parts(data: bytes) -> list[bytes]:
+        return [data[at : at + size] for at in range(0, len(data), size)]
+
+    assert decode(parts(b"0\r\n" + lines + b"\r\n")) == (b"", lines, b"", True)
+    assert refusal(parts(b"0\r\n" + lines + b"A: 1\r\n")).reason is Reason.HEADER_TOO_LARGE  # without its end
 
 
-@pytest.mark.parametrize(
-    "excess",
-    [
-        -8,
-        -1,
-        *[
-            pytest.param(n, marks=pytest.mark.xfail(strict=True, reason="the bound moves with the cut"))
-            for n in (0, 1, 2, 3, 8)
-        ],
-        4000,
-    ],
-)
+@pytest.mark.parametrize("excess", [-8, -1, 0, 1, 2, 3, 8, 4000])
 def test_the_bound_of_a_trailer_section_does_not_depend_on_the_cut(excess: int) -> None:
     line = b"X-A: " + b"a" * (rules.MAX_TRAILER - 7 + excess) + b"\r\n"
     data = b"0\r\n" + line + b"\r\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -129,13 +130,9 @@ def test_a_thousand_due_at_once_fire_in_one_sweep() -> None:
     "times",
     [
         (60.0,),
-        *[
-            pytest.param(
-                times,
-                marks=pytest.mark.xfail(strict=True, reason="superseded entries are not counted as dead"),
-            )
-            for times in ((60.0, 10.0), (60.0, 10.0, 1.0), (60.0, 30.0, 20.0, 10.0, 5.0, 1.0))
-        ],
+        (60.0, 10.0),
+        (60.0, 10.0, 1.0),
+        (60.0, 30.0, 20.0, 10.0, 5.0, 1.0),
     ],
 )
 def test_memory_is_bounded_under_churn(times: tuple[float, ...]) -> None:
@@ -161,6 +158,16 @@ def test_memory_is_bounded_where_one_connection_moves_its_deadline_nearer_for_ev
         deadlines.watch(owner, number + 10.0)
         deadlines.sweep(float(number))
     assert len(deadlines) <= 4 * COMPACT_AT
+
+
+def assert_exact(deadlines: Deadlines, owners: list[Owner]) -> None:
+    """Whoever is watched has one live entry at its next moment; every other entry is counted as dead."""
+    watched = [owner for owner in owners if owner.wake != NEVER]
+    assert all(
+        any(entry[0] == owner.wake and entry[2] is owner for entry in deadlines._heap) for owner in watched
+    )
+    assert deadlines._dead == len(deadlines) - len(watched)
+    assert all(owner.wake <= owner.deadline for owner in owners)
 
 
 steps = st.lists(
@@ -197,5 +204,47 @@ def test_any_schedule_fires_what_is_due_and_nothing_else(schedule: list[tuple[st
             before = {owner: len(owner.fired) for owner in owners}
             assert deadlines.sweep(now) == len(due)
             assert {owner for owner in owners if len(owner.fired) > before[owner]} == due
+        assert_exact(deadlines, owners)
     deadlines.sweep(1e9)
     assert len(deadlines) == 0
+
+
+def test_an_owner_that_asks_again_for_a_moment_that_is_past_waits_for_the_next_sweep() -> None:
+    deadlines = Deadlines()
+    by_watch = Owner(deadlines.watch)
+    by_write = Owner(lambda self, now: setattr(self, "deadline", now - 1.0))
+    for owner in (by_watch, by_write):
+        deadlines.watch(owner, 1.0)
+    for now in (1.0, 1.5, 2.0):
+        assert deadlines.sweep(now) == 2
+    assert by_watch.fired == by_write.fired == [1.0, 1.5, 2.0]
+
+
+def test_the_dead_are_counted_exactly_through_a_rebuild_inside_a_sweep() -> None:
+    """Owners fire, forget each other and renew while the heap is rebuilt under the sweep's feet."""
+    deadlines = Deadlines()
+    random = Random(7)
+    owners: list[Owner] = []
+
+    def disturb(owner: Owner, now: float) -> None:
+        for other in random.sample(owners, 5):
+            deadlines.watch(other, now + random.choice((0.5, 5.0, 50.0)))
+            if random.random() < 0.3:
+                deadlines.forget(other)
+        deadlines.watch(owner, now + random.choice((1.0, 2.0, 30.0)))
+
+    owners += [Owner(disturb) for _ in range(400)]
+    rebuilt = False
+    for owner in owners:
+        deadlines.watch(owner, 1.0)
+    for step in range(1, 60):
+        before, size = deadlines._serial, len(deadlines)
+        due = sum(owner.deadline <= step for owner in owners)
+        assert deadlines.sweep(float(step)) >= min(due, 1)
+        pushed = deadlines._serial - before
+        rebuilt = rebuilt or size + pushed - len(deadlines) > COMPACT_AT
+        assert_exact(deadlines, owners)
+        assert len(deadlines) <= len(owners) + 2 * (COMPACT_AT + len(owners))
+        for owner in random.sample(owners, 100):
+            deadlines.watch(owner, step + random.choice((1.0, 3.0)))
+    assert rebuilt

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from fastgw.errors import Reason, Retry
+from fastgw.upstream.pool import PoolLimits
 from fastgw.upstream.wire import State
-from tests.upstream.fakes import Bench, Owner
+from tests.upstream.fakes import Bench, Owner, upstream
 
 Make = Callable[..., Bench]
 
@@ -96,9 +97,8 @@ def test_a_queue_of_none_refuses_at_once(make_bench: Make) -> None:
     assert not make_bench(queue=0).pool.enqueue(Owner())
 
 
-@pytest.mark.xfail(strict=True, reason="left places stay until a connection is free")
 def test_those_who_left_do_not_fill_the_queue_with_their_places(make_bench: Make) -> None:
-    """One waiter stays, thousands come and go: the deque must not grow with them."""
+    """One waiter stays, thousands come and go: the queue must not grow with them."""
     bench = make_bench(max=1, queue=10)
     bench.connected()
     bench.pool.enqueue(Owner())
@@ -107,7 +107,7 @@ def test_those_who_left_do_not_fill_the_queue_with_their_places(make_bench: Make
         assert bench.pool.enqueue(passer)
         bench.pool.leave(passer)
     assert bench.pool.queued == 1
-    assert len(bench.pool.waiters) <= 1024
+    assert len(bench.pool.waiters) == 1
 
 
 def test_a_connection_goes_to_the_first_who_still_waits(make_bench: Make) -> None:
@@ -135,23 +135,126 @@ def test_one_that_ends_makes_room_for_the_first_who_waits(make_bench: Make) -> N
     bench.pool.enqueue(first)
     bench.pool.enqueue(second)
     connection.close()
+    assert first.events == []  # not in the middle of somebody else's failure
+    assert bench.pool.reserved == 1
     bench.loop.run()
     assert first.events == [("turn", None)]
     assert second.events == []
+    assert not bench.pool.has_room()  # the second comes before whoever is not in the queue
+
+
+def test_one_handed_over_that_dies_before_its_turn_leaves_its_place(make_bench: Make) -> None:
+    """To the waiter it was for, not to the next one, who came later."""
+    bench = make_bench(max=1, queue=9)
+    connection = bench.connected()
+    waiter, later = Owner(), Owner()
+    bench.pool.enqueue(waiter)
+    bench.pool.enqueue(later)
+    bench.give(connection)
+    connection.data_received(b"HTTP/1.1 408 late\r\n\r\n")
+    assert connection.state is State.CLOSED
+    assert (bench.pool.open, bench.pool.reserved) == (0, 1)
+    bench.loop.run()
+    assert waiter.events == [("turn", None)]
+    assert later.events == []
+    assert bench.pool.reserved == 0
+
+
+def test_whoever_leaves_between_being_chosen_and_its_turn_passes_on_what_it_was_to_get(
+    make_bench: Make,
+) -> None:
+    bench = make_bench(max=1, queue=9)
+    connection = bench.connected()
+    first, second, third = Owner(), Owner(), Owner()
+    for waiter in (first, second, third):
+        bench.pool.enqueue(waiter)
+    bench.give(connection)
+    assert first.waiting  # until its turn runs
+    bench.pool.leave(first)
+    bench.loop.run()
+    assert (first.events, second.events, third.events) == ([], [("turn", connection)], [])
+    assert connection.owner is second
+    connection.close()
+    bench.pool.leave(third)
+    assert (bench.pool.reserved, bench.pool.queued, bench.pool.open) == (0, 0, 0)
+    bench.loop.run()
+    assert third.events == []
     assert bench.pool.has_room()
 
 
-def test_one_handed_over_that_dies_before_its_turn_is_seen_to_be_closed(make_bench: Make) -> None:
+def test_a_connection_left_by_the_last_who_waited_is_idle_again(make_bench: Make) -> None:
     bench = make_bench(max=1, queue=9)
-    connection = bench.connected()
-    waiter = Owner()
-    bench.pool.enqueue(waiter)
+    connection, only = bench.connected(), Owner()
+    bench.pool.enqueue(only)
     bench.give(connection)
-    connection.data_received(b"HTTP/1.1 408 late\r\n\r\n")
+    bench.pool.leave(only)
     bench.loop.run()
-    assert waiter.events == [("turn", connection)]
-    assert connection.state is State.CLOSED
-    assert bench.pool.open == 0
+    assert connection.owner is None
+    assert bench.take() is connection
+
+
+def test_room_that_is_promised_is_nobody_elses(make_bench: Make) -> None:
+    bench = make_bench(max=1, queue=9)
+    connection, waiter = bench.connected(), Owner()
+    bench.pool.enqueue(waiter)
+    connection.close()
+    assert not bench.pool.queued
+    assert not bench.pool.has_room()
+    bench.loop.run()
+    assert waiter.events == [("turn", None)]
+    assert bench.pool.has_room()
+
+
+# --- other bounds after a reload ---
+
+
+def limits(**connections: int) -> PoolLimits:
+    return upstream("app", ["http://127.0.0.1:9001"], connections=connections).connections
+
+
+def test_more_room_is_for_those_who_wait(make_bench: Make) -> None:
+    bench = make_bench(max=1, queue=9)
+    bench.connected()
+    waiters = [Owner() for _ in range(3)]
+    for waiter in waiters:
+        bench.pool.enqueue(waiter)
+    bench.pool.configure(limits(max=3, queue=9))
+    bench.loop.run()
+    assert [waiter.names() for waiter in waiters] == [["turn"], ["turn"], []]
+
+
+def test_less_room_closes_the_coldest_idle_connections(make_bench: Make) -> None:
+    bench = make_bench(max=4)
+    taken = [bench.connected() for _ in range(4)]
+    for connection in taken:
+        bench.give(connection)
+    bench.pool.configure(limits(max=2))
+    assert [connection.state is State.CLOSED for connection in taken] == [True, True, False, False]
+    assert bench.pool.open == 2
+    assert bench.take() is taken[3]
+
+
+def test_fewer_idle_ones_are_kept_at_once(make_bench: Make) -> None:
+    bench = make_bench(max=4, idle=4)
+    taken = [bench.connected() for _ in range(3)]
+    for connection in taken:
+        bench.give(connection)
+    bench.pool.configure(limits(max=4, idle=1))
+    assert (bench.pool.idle, bench.pool.open) == (1, 1)
+    assert bench.take() is taken[2]
+
+
+def test_busy_connections_beyond_less_room_end_when_they_come_back(make_bench: Make) -> None:
+    bench = make_bench(max=4)
+    busy = [bench.connected() for _ in range(3)]
+    bench.pool.configure(limits(max=2))
+    assert bench.pool.open == 3
+    for connection in busy:
+        assert connection.state is State.IDLE  # taken: its exchange goes on
+        bench.give(connection)
+        assert connection.state is State.CLOSED
+    fresh = bench.idle()
+    assert bench.take() is fresh
 
 
 def test_a_retired_pool_keeps_nothing(bench: Bench) -> None:
@@ -175,8 +278,9 @@ def test_a_retired_pool_still_serves_who_waits_in_it(make_bench: Make) -> None:
     assert busy.state is State.CLOSED
     assert waiter.events == [("turn", None)]
     fresh = bench.connected(waiter)
-    bench.give(fresh)  # handed back unused
-    assert bench.pool.idle == 0 or bench.pool.generation == fresh.generation
+    bench.give(fresh)
+    assert fresh.state is State.CLOSED
+    assert bench.pool.open == bench.pool.idle == 0
 
 
 def test_an_abort_closes_what_is_idle(bench: Bench) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fastgw.upstream.connection import UpstreamConnection
 from fastgw.upstream.wire import State
-from tests.upstream.fakes import Bench, FakeTransport, Owner
+from tests.upstream.fakes import Bench, FakeTransport, Owner, upstream
 
 
 class Seeker(Owner):
@@ -18,20 +18,24 @@ class Seeker(Owner):
         self.model = model
         self.number = number
         self.held: UpstreamConnection | None = None
-        self.gone = False
 
     def seek(self) -> None:
         pool, model = self.model.pool, self.model
         connection = model.bench.take()
         if connection is not None:
+            assert not pool.queued, "a newcomer overtakes the queue"
             self.hold(connection)
         elif pool.has_room():
-            model.connecting.append(self)
-            self.held = pool.connect(self, model.bench.clock.now() + 1000.0)
+            assert not pool.queued, "a newcomer overtakes the queue"
+            self.connect()
         elif pool.enqueue(self):
             model.line.append(self)
         else:
-            assert pool.queued == pool.limits.queue
+            assert pool.queued >= pool.limits.queue
+
+    def connect(self) -> None:
+        self.model.connecting.append(self)
+        self.held = self.model.pool.connect(self, self.model.bench.clock.now() + 1000.0)
 
     def hold(self, connection: UpstreamConnection) -> None:
         connection.owner = self
@@ -40,15 +44,15 @@ class Seeker(Owner):
 
     def on_turn(self, connection: UpstreamConnection | None) -> None:
         model = self.model
-        model.turns.append(self.number)
-        if self.gone:
-            if connection is not None and connection.state is State.IDLE:
-                connection.owner = None
-                model.bench.give(connection)
-        elif connection is not None and connection.state is State.IDLE:
-            self.hold(connection)
+        assert model.line[0] is self, "somebody else's turn, or that of one who has gone"
+        assert not self.waiting
+        model.line.pop(0)
+        if connection is None:
+            self.connect()
         else:
-            self.seek()
+            assert connection.state is State.IDLE
+            assert connection.owner is self
+            self.hold(connection)
 
 
 class Model:
@@ -59,16 +63,16 @@ class Model:
         self.pool = bench.pool
         self.connecting: list[Seeker] = []
         self.busy: list[Seeker] = []
-        self.line: list[Seeker] = []  # those that wait, in their order
-        self.turns: list[int] = []
+        self.line: list[Seeker] = []  # those that wait for their turn, chosen or not, in their order
+        self._most = 0  # connections and promises before the last step
 
     def step(self, what: str, pick: int, number: int) -> None:
+        self._most = self.pool.open + self.pool.reserved
         if what == "seek":
             Seeker(self, number).seek()
         elif what == "made" and self.connecting:
             seeker = self.connecting.pop(pick % len(self.connecting))
             assert seeker.held is not None
-            self.bench.loop.tasks[0].work.close()
             seeker.held.connection_made(FakeTransport())  # type: ignore[arg-type]
             self.busy.append(seeker)
         elif what == "fail" and self.connecting:
@@ -80,15 +84,24 @@ class Model:
             self.bench.give(seeker.held)
         elif what == "break" and self.busy:
             self._drop(self.busy, pick)
+        elif what == "break handed" and self.handed():
+            self.handed()[pick % len(self.handed())].close()
         elif what == "leave" and self.line:
-            seeker = self.line.pop(pick % len(self.line))
-            seeker.gone = True
-            self.pool.leave(seeker)
+            self.pool.leave(self.line.pop(pick % len(self.line)))
+        elif what == "leave chosen" and self.pool._chosen:
+            self.pool.leave(
+                self.line.pop(pick % len(self.pool._chosen))
+            )  # they stand at the head of the line
         elif what == "turn":
             self.bench.loop.run()
         elif what == "wait":
             self.bench.tick(3.0)
-        self.line = [seeker for seeker in self.line if seeker.waiting]
+        elif what == "reload":
+            connections = {"max": 1 + pick % 4, "idle": pick % 3, "queue": 4, "idle_timeout": "4s"}
+            self.pool.configure(upstream("app", ["http://a:1"], connections=connections).connections)
+
+    def handed(self) -> list[UpstreamConnection]:
+        return [connection for connection in self.pool._chosen.values() if connection is not None]  # type: ignore[misc]
 
     def _drop(self, group: list[Seeker], pick: int) -> None:
         held = group.pop(pick % len(group)).held
@@ -97,31 +110,35 @@ class Model:
 
     def check(self) -> None:
         pool = self.pool
-        handed = sum(
-            1 for _, (connection,) in self.bench.loop.calls
-            if connection is not None and connection.state is not State.CLOSED
-        )  # fmt: skip
-        assert pool.open == pool.idle + len(self.busy) + len(self.connecting) + handed
-        assert 0 <= pool.open <= pool.limits.max
+        chosen, handed = len(pool._chosen), self.handed()
+        assert all(connection.state is State.IDLE for connection in handed)
+        assert pool.reserved == chosen - len(handed)
+        assert pool.open == pool.idle + len(self.busy) + len(self.connecting) + len(handed)
+        promised = pool.open + pool.reserved
+        assert 0 <= promised <= max(pool.max, self._most), "more than before is beyond the bound"
         assert pool.idle <= pool.limits.idle
-        assert pool.queued == len(self.line) <= pool.limits.queue
+        assert [*pool._chosen, *pool.waiters] == self.line
+        assert all(seeker.waiting for seeker in self.line)
+        assert pool.queued == len(pool.waiters)
         assert not (pool.idle and pool.queued), "somebody waits beside an idle connection"
+        assert not pool.queued or promised >= pool.max, "somebody waits beside room that is nobody's"
 
 
 schedules = st.lists(
     st.tuples(
         st.sampled_from(
-            ["seek"] * 6 + ["made"] * 3 + ["give"] * 3 + ["turn"] * 3 + ["fail", "break", "leave", "wait"]
+            ["seek"] * 6 + ["made"] * 3 + ["give"] * 3 + ["turn"] * 3
+            + ["fail", "break", "break handed", "leave", "leave chosen", "wait", "reload"]
         ),
         st.integers(0, 9),
     ),
     max_size=60,
-)
+)  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.integers(1, 4), st.integers(0, 3), st.integers(0, 4), schedules)
-def test_any_schedule_keeps_the_counts_and_the_bounds(
+def test_any_schedule_keeps_the_counts_the_bounds_and_the_order(
     most: int, idle: int, queue: int, schedule: list[tuple[str, int]]
 ) -> None:
     bench = Bench(max=most, idle=idle, queue=queue, idle_timeout="4s")
@@ -131,16 +148,15 @@ def test_any_schedule_keeps_the_counts_and_the_bounds(
             model.step(what, pick, number)
             model.check()
         for _ in range(20):  # what is under way comes to its end, and nobody is forgotten
-            bench.loop.run()
+            model.step("turn", 0, 0)
             while model.connecting:
                 model.step("made", 0, 0)
             while model.busy:
                 model.step("give", 0, 0)
-            model.step("turn", 0, 0)
             model.check()
         assert not model.line
         bench.pool.retire()
-        assert bench.pool.open == bench.pool.queued == 0
+        assert bench.pool.open == bench.pool.queued == bench.pool.reserved == 0
     finally:
         bench.loop.close()
 
