@@ -38,7 +38,9 @@ class Forward(Tunnel):
     def on_answer(self, head: ResponseHead, how: Framing, body: bytes, whole: bool, now: float) -> None:
         """Hot: the usual answer goes out in one join and one write."""
         exchange, target, upstream = self._exchange, self._target, self._upstream
-        assert exchange is not None and target is not None and upstream is not None and exchange.route is not None
+        assert exchange is not None and target is not None and upstream is not None
+        route = exchange.route
+        assert route is not None
         seconds = now - exchange.forwarded_at
         target.ewma += (seconds - target.ewma) * EWMA_SHARE
         exchange.status = head.status
@@ -51,7 +53,7 @@ class Forward(Tunnel):
             and how is _LENGTH
             and exchange.keep_alive
             and head.has_date
-            and exchange.route.plain
+            and route.plain
             and not (self._touched or exchange.trusted or exchange.http10)
         ):
             data = b"".join((head.rendered, b"X-Request-Id: ", exchange.request_id, b"\r\n\r\n", body))
@@ -64,7 +66,10 @@ class Forward(Tunnel):
             self._stage = IDLE
             target.in_flight -= 1
             upstream.in_flight -= 1
-            engine.close(exchange, now)
+            # `engine.close`, written out
+            engine.in_flight -= 1
+            route.in_flight -= 1
+            engine.ledger.close(exchange, now, now + engine.wall_offset)
             client.finished(exchange, now)
             return
         self._touched = True
