@@ -84,7 +84,10 @@ class RequestHead:
 
     def with_line(self, name: bytes, value: bytes, line: bytes) -> RequestHead:
         """This head with one more plain field, for one exchange: nothing but the field differs (http1/volatile.py)."""
-        made = RequestHead({**self.fields, name: value})
+        made = RequestHead.__new__(RequestHead)  # every slot is written below: no defaults first
+        made.fields = {**self.fields, name: value}
+        made.rewritten = {}
+        made.trusted_forward = None
         made.forward = self.forward + line
         made.block = self.block + line
         made.host = self.host
@@ -132,7 +135,10 @@ class ResponseHead:
 
     def with_line(self, name: bytes, value: bytes, line: bytes) -> ResponseHead:
         """This head with one more plain field, for one exchange (http1/volatile.py)."""
-        made = ResponseHead(self.status, {**self.fields, name: value})
+        made = ResponseHead.__new__(ResponseHead)  # every slot is written below
+        made.status = self.status
+        made.fields = {**self.fields, name: value}
+        made.rewritten = {}
         made.rendered = self.rendered + line
         made.length = self.length
         made.chunked = self.chunked

@@ -10,6 +10,7 @@ from fastgw.edge.head_reader import HeadReader
 from fastgw.errors import HttpError
 from fastgw.http1.memo import KNOWN, Streak
 from fastgw.http1.request import parse_request_block
+from fastgw.http1.response import parse_response_head
 from fastgw.http1.volatile import LEARN_AFTER, Volatile, take_out, value_of
 from fastgw.model.exchange import Exchange
 
@@ -120,3 +121,12 @@ def test_taking_out_and_the_value() -> None:
     assert parts == (b"Host: a\r\nC: d\r\n", b"X-A: \t b \r\n")
     assert value_of(parts[1]) == b"b"
     assert take_out(raw, b"\r\nX-B:", 16, len(raw) - 2) is None
+
+
+def test_a_head_with_one_more_line_has_every_slot() -> None:
+    reader = HeadReader()
+    head = parse_request_block(BEFORE, reader.parser).with_line(b"x-a", b"1", b"X-A: 1\r\n")
+    answer = parse_response_head(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n", reader.parser)
+    answer = answer.with_line(b"x-a", b"1", b"X-A: 1\r\n")
+    for made in (head, answer):
+        assert all(hasattr(made, name) for name in type(made).__slots__)
