@@ -64,7 +64,12 @@ class Outbox:
         if pending:
             self._pending = []
             for sender, data in pending:
-                _write(sender, data)
+                transport = sender.transport
+                if transport is not None:
+                    try:
+                        transport.write(data)  # `_write`, without a call for each
+                    except RuntimeError:
+                        pass
 
     def _turn_ends(self) -> None:
         if len(self._pending) == 1:
