@@ -1,8 +1,9 @@
-"""What every failure must show: the same reason in the reply, the log and the metric."""
+"""What a failure must show: the same reason in the reply, the log and the metric; how long it takes; a closed port."""
 
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,3 +56,14 @@ def takes(least: float, most: float | None = None) -> Iterator[None]:
     spent = time.monotonic() - start
     most = least + SLACK if most is None else most
     assert least - 0.02 <= spent <= most, f"{spent:.3f} s instead of {least} to {most}"
+
+
+def refused(port: int) -> bool:
+    """Whether nobody listens there."""
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from tests.support.consumed import ReceiveQueues
-from tests.support.upstream import Exchange, Script
+from tests.support.upstream import Exchange, Script, Upstream
 
 
 def head(status: int = 200, *fields: str, phrase: str = "OK", version: str = "1.1") -> bytes:
@@ -131,3 +131,9 @@ def gate_each(steps: Callable[[Exchange, threading.Event], None]) -> tuple[Scrip
         steps(exchange, event)
 
     return script, event
+
+
+def gated(upstream: Upstream, body: bytes = b"done") -> tuple[str, threading.Event]:
+    """(the path of an exchange that is answered when the event is set, the event)."""
+    gate = threading.Event()
+    return upstream.script(when_allowed(gate, answer(message(body)))), gate
