@@ -12,7 +12,7 @@ from fastgw.clock import Clock
 from fastgw.ipc import messages
 from fastgw.ipc.channel import Channel, ChannelClosed, ChannelFull, pair
 from fastgw.ipc.context import ControlContext
-from fastgw.supervisor.forking import fork_child
+from fastgw.supervisor.forking import BACKGROUND, fork_child
 from fastgw.supervisor.logger import LoggerProcess
 from fastgw.supervisor.pipes import LogPipes
 from fastgw.supervisor.processes import Event, Kind, Process, State, Table
@@ -154,6 +154,7 @@ class Crew:
 def run_logger(reading: list[int], access: str, orphan_limit: float, slot: Slot, clock: Clock) -> int:
     """`access`: stdout, none, or a path."""
     slot.set(Word.PID, os.getpid())
+    os.nice(BACKGROUND)
     logger = LoggerProcess(reading, orphan_limit)
     if access != "none":
         path = None if access == "stdout" else access

@@ -3,6 +3,7 @@ fork."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from fastgw.gateway.compile import compile_snapshot
 from fastgw.gateway.document.model import Document, apply_parts
 from fastgw.ipc import difference
 from fastgw.ipc.context import ControlContext
+from fastgw.supervisor.forking import BACKGROUND
 from fastgw.supervisor.roles import Roles
 from fastgw.worker.process import main as worker_main
 
@@ -35,6 +37,7 @@ class DocumentBuild:
 
 def control(context: ControlContext[SeriesMemory]) -> int:
     """Imports in the child: aiohttp costs 0.43 s and 20 MB, and no worker needs it."""
+    os.nice(BACKGROUND)
     from fastgw.control.process import main  # noqa: PLC0415 (see above)
 
     return main(context)
