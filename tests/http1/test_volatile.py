@@ -130,3 +130,22 @@ def test_a_head_with_one_more_line_has_every_slot() -> None:
     answer = answer.with_line(b"x-a", b"1", b"X-A: 1\r\n")
     for made in (head, answer):
         assert all(hasattr(made, name) for name in type(made).__slots__)
+
+
+def test_a_line_that_connection_names_ends_here_though_it_is_the_one_that_changes() -> None:
+    """RFC 9110 7.6.1: in the head it is learnt from, and in one that names it only later."""
+    reader, streak = taught()
+    for number in range(3):
+        raw = b"GET /a HTTP/1.1\r\nHost: a\r\nConnection: x-trace\r\nX-Trace: %d\r\n\r\n" % number
+        head = read(reader, raw, streak).head
+        assert head is not None
+        assert b"trace" not in head.forward.lower()
+
+
+def test_a_second_line_of_the_name_is_joined_in_its_order() -> None:
+    reader, streak = taught()
+    raw = b"GET /a HTTP/1.1\r\nHost: a\r\nX-Trace: 1\r\nx-trace: 2\r\n\r\n"
+    head = read(reader, raw, streak).head
+    assert head is not None
+    assert head.fields[b"x-trace"] == b"1, 2"
+    assert head.forward.startswith(b"Host: a\r\nX-Trace: 1\r\nx-trace: 2\r\n")
