@@ -21,10 +21,6 @@ class _State(IntEnum):
     DONE = 4
 
 
-# `chunk-size [extension] CRLF`: digits, then the extension up to its bound.
-_MAX_SIZE_LINE = rules.MAX_CHUNK_DIGITS + rules.MAX_CHUNK_EXTENSION + 2
-
-
 class ChunkedDecoder:
     """`feed` returns the content that the bytes held; `done` then says whether the last chunk and its trailers came.
 
@@ -89,9 +85,7 @@ class ChunkedDecoder:
         return newline + 1
 
     def _unfinished_size(self, line: bytes) -> None:
-        """Refuse on arrival what no continuation can mend."""
-        if len(line) > _MAX_SIZE_LINE:
-            raise HttpError(Reason.BAD_FRAMING, "a chunk-size line is too long")
+        """Refuse on arrival what no continuation can mend; the bounds of digits and extension bound the line."""
         body = line[:-1] if line.endswith(b"\r") else line
         if body:
             _chunk_size(body)

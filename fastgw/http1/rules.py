@@ -39,7 +39,7 @@ IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b
 DIGITS: Final = re.compile(rb"[0-9]+")
 HTTP_VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
 STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*))?")
-CHUNK_SIZE: Final = re.compile(rb"[0-9A-Fa-f]{1,15}")
+CHUNK_SIZE: Final = re.compile(rb"[0-9A-Fa-f]{1,%d}" % MAX_CHUNK_DIGITS)
 # What follows the semicolon (RFC 9112 7.1.1): dropped, not forwarded, so only controls matter.
 CHUNK_EXTENSION: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 KEEP_ALIVE_TIMEOUT_SEARCH: Final = re.compile(rb"(?:^|[,\s])timeout\s*=\s*\"?([0-9]{1,6})", re.IGNORECASE)

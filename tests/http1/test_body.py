@@ -121,7 +121,20 @@ def test_an_end_is_never_seen_early(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "start", [b"x", b"5 ", b"\r", b"5;\x00", b"5\rx", b"5\r\nhellox", b"5\r\nhello\rx", b"1" * 16]
+    "start",
+    [
+        b"x",
+        b"5 ",
+        b"\r",
+        b"5;\x00",
+        b"5\rx",
+        b"5\r\nhellox",
+        b"5\r\nhello\rx",
+        b"1" * 16,
+        b"0\r\nX-A: \x00",
+        b"0\r\nX-A: 1\rx",
+        b"0\r\n\rx",
+    ],
 )
 def test_what_no_continuation_can_mend_is_refused_on_arrival(start: bytes) -> None:
     assert refusal([start]).reason is Reason.BAD_FRAMING
