@@ -53,6 +53,7 @@ class Client:
         self.ended = 0
         self.health_path = health_path
         self.unread = unread
+        self.complete = True  # the request's body came whole
 
     def write(self, data: bytes) -> None:
         self.written += data
@@ -63,7 +64,7 @@ class Client:
     def start_body(self) -> None: ...
 
     def body_complete(self) -> bool:
-        return True
+        return self.complete
 
     def settle_body(self) -> bool:
         return self.unread

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from fastgw.errors import Reason
 from fastgw.model.exchange import Exchange
-from tests.gateway.rig import Gateway
+from tests.gateway.rig import Client, Gateway
 
 OK = b"HTTP/1.1 200 OK\r\nDate: now\r\nContent-Length: 2\r\n\r\nok"
 
@@ -107,3 +109,42 @@ def test_a_turn_of_the_exchange_before_is_not_taken_for_the_next_ones(gateway: G
     gateway.bench.loop.run()
     used = forward._connection
     assert used is None or used.pool is gateway.engine.registry.upstreams["other"].targets[0].pool
+
+
+def test_a_replay_that_waited_for_a_reused_connection_is_the_last(gateway: Gateway) -> None:
+    """The queue may give a replay an old connection too, which may die in the same way."""
+    forward, _, _ = gateway.begin()
+    gateway.bench.loop.tasks[-1].run()
+    connection = forward._connection
+    assert connection is not None
+    connection.data_received(OK)
+    twice, client, exchange = gateway.begin()  # on the connection that was used before
+    waiting = gateway.begin()
+    connection.connection_lost(None)
+    assert not exchange.closed  # once more, behind the one who waits
+    gateway.bench.loop.run()
+    gateway.bench.loop.tasks[-1].run()
+    fresh = waiting[0]._connection
+    assert fresh is not None
+    fresh.data_received(OK)
+    gateway.bench.loop.run()
+    assert twice._connection is fresh
+    fresh.connection_lost(None)
+    assert outcomes(exchange) == [(Reason.UPSTREAM_RESET, 502, True)]
+    assert client.ended == 1
+    assert gateway.pool.open == gateway.pool.queued == 0
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_an_answer_that_overtakes_the_body_is_the_last_of_its_connection(
+    complete: bool, gateway: Gateway
+) -> None:
+    client = Client()
+    client.complete = complete
+    forward, _, exchange = gateway.run(b"POST", b"/", b"Content-Length: 5", client=client)
+    gateway.bench.loop.tasks[-1].run()
+    connection = forward._connection
+    assert connection is not None
+    connection.data_received(OK)
+    assert (b"Connection: close\r\n" in client.written) is not complete
+    assert exchange.keep_alive is complete

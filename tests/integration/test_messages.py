@@ -12,6 +12,7 @@ from tests.support import scripts
 from tests.support.client import request
 from tests.support.gateway import Gateway
 from tests.support.upstream import Upstream
+from tests.support.wire import Cut
 
 
 def test_a_plain_exchange(gateway: Gateway, upstream: Upstream) -> None:
@@ -90,6 +91,19 @@ def test_a_1_0_client_never_gets_chunks(gateway: Gateway, upstream: Upstream) ->
         answer = client.get(path, version="1.0")
         assert (answer.framing, answer.body) == ("close", b"abcdef")
         assert answer.get("Transfer-Encoding") is None
+
+
+def test_a_1_0_client_sees_that_an_answer_without_a_length_was_cut(
+    gateway: Gateway, upstream: Upstream
+) -> None:
+    """Nothing but a reset tells it (RFC 9112 8)."""
+    part = scripts.head(200, "Transfer-Encoding: chunked") + b"5\r\nhello\r\n"
+    path = upstream.script(scripts.answer_and_close(part))
+    with gateway.client() as client:
+        client.send(request(path, version="1.0"))
+        with pytest.raises(Cut) as cut:
+            client.read()
+    assert cut.value.reset
 
 
 def test_a_1_0_client_with_keep_alive_stays_when_the_length_is_known(
