@@ -42,14 +42,17 @@ def request_head(
         forward = head.forward
     if exchange.http10:
         lines = lines.replace(b"Via: 1.1 ", b"Via: 1.0 ")
-    flags = b"-01\r\n\r\n"
-    if head.traceparent:
-        flags = head.traceparent[52:55] + b"\r\n\r\n"
+    flags = head.traceparent[52:55] if head.traceparent else b"-01"
+    own = b"".join(
+        (lines, b"X-Request-Id: ", exchange.request_id, b"\r\ntraceparent: 00-", exchange.trace_id, b"-", exchange.span,
+         flags, b"\r\n")
+    )  # fmt: skip
+    if route.request_headers is not None:
+        own = _left(own, route.request_headers)
     if upgrades(exchange, head):
-        flags = flags[:-2] + UPGRADE + b"\r\n"
+        own += UPGRADE
     return b"".join(
-        (exchange.method, b" ", path, exchange.query, b" HTTP/1.1\r\n", forward, lines, b"X-Request-Id: ",
-         exchange.request_id, b"\r\ntraceparent: 00-", exchange.trace_id, b"-", exchange.span, flags)
+        (exchange.method, b" ", path, exchange.query, b" HTTP/1.1\r\n", forward, own, b"\r\n")
     )  # fmt: skip
 
 
@@ -77,10 +80,20 @@ def _variant(exchange: Exchange, head: RequestHead, route: Route, target: Target
 
 def rewritten(block: bytes, rewrite: HeaderRewriter) -> bytes:
     """Field lines after `remove` and `set`; `set` replaces every line of its name."""
+    return b"".join([_left(block, rewrite), *(line for _, line in rewrite.set)])
+
+
+def _left(block: bytes, rewrite: HeaderRewriter) -> bytes:
+    """What a rewrite leaves of a block: neither what it removes nor what it sets."""
     gone = rewrite.remove | {name for name, _ in rewrite.set}
-    kept = [line for name, line in lines_of(block) if name not in gone]
-    kept += [line for _, line in rewrite.set]
-    return b"".join(kept)
+    return b"".join([line for name, line in lines_of(block) if name not in gone])
+
+
+def rewritten_answer(data: bytes, rewrite: HeaderRewriter) -> bytes:
+    """A whole answer of the gateway's own, after a route's rewrite of response headers."""
+    head, _, body = data.partition(b"\r\n\r\n")
+    line, _, block = head.partition(b"\r\n")
+    return b"".join((line, b"\r\n", rewritten(block + b"\r\n", rewrite), b"\r\n", body))
 
 
 def _trusted_lines(exchange: Exchange, head: RequestHead, client: Downstream) -> bytes:

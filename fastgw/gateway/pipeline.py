@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from fastgw.errors import STATUS, HttpError, Reason, Source
-from fastgw.gateway.heads import client_address, rewritten, timing_line
+from fastgw.gateway.heads import client_address, rewritten_answer, timing_line
 from fastgw.http1 import rules, writer
 from fastgw.model.exchange import Exchange
 from fastgw.model.messages import Reply
@@ -153,34 +153,24 @@ def send_reply(engine: Engine, client: Downstream, exchange: Exchange, reply: Re
     if unread or writer.closes(reply) or engine.closing:
         exchange.keep_alive = False
     now = engine.clock.now()
+    timing = b""
+    if wants_timing(engine, exchange):
+        timing = timing_line(now - exchange.started - exchange.upstream_seconds, exchange.upstream_seconds)
     data = writer.reply(
-        _with_extras(engine, exchange, reply, now),
+        reply,
         exchange.request_id,
-        engine.date(engine.clock.wall()),
+        engine.date(engine.clock.wall()) + timing,
         head_only=exchange.method == b"HEAD",
         close=not exchange.keep_alive,
         http10=exchange.http10,
     )
+    route = exchange.route
+    if route is not None and route.response_headers is not None:
+        data = rewritten_answer(data, route.response_headers)
     exchange.bytes_out += len(data)
     client.write(data)
     engine.close(exchange, now)
     client.finished(exchange, now)
-
-
-def _with_extras(engine: Engine, exchange: Exchange, reply: Reply, now: float) -> Reply:
-    """Response-side rules hold for local replies too: the route's response headers, and Server-Timing."""
-    extra = b""
-    route = exchange.route
-    if route is not None and route.response_headers is not None:
-        extra = rewritten(b"", route.response_headers)
-    if wants_timing(engine, exchange):
-        extra += timing_line(now - exchange.started - exchange.upstream_seconds, exchange.upstream_seconds)
-    if not extra:
-        return reply
-    return Reply(
-        reply.reason, reply.status, reply.detail, rule=reply.rule, headers=reply.headers + extra, body=reply.body,
-        content_type=reply.content_type,
-    )  # fmt: skip
 
 
 def wants_timing(engine: Engine, exchange: Exchange) -> bool:
