@@ -25,9 +25,10 @@ _LONGEST_LINE = 256 * 1024
 class PipeReader:
     """The lines of one pipe; keeps the part of a line that has not ended yet."""
 
-    __slots__ = ("_rest",)
+    __slots__ = ("_first", "_rest")
 
     def __init__(self) -> None:
+        self._first = True  # a logger that was killed may have taken the beginning of the first line with it
         self._rest = b""
 
     def feed(self, data: bytes) -> tuple[bytes, list[bytes]]:
@@ -40,8 +41,9 @@ class PipeReader:
         self._rest = data[end:]
         # The usual block holds nothing but objects. Notes begin with `!`, and whatever was torn ends with a `!`: one
         # memchr instead of two counts, which were a third of this process's time.
-        if b"!" not in block:
+        if b"!" not in block and not self._first:
             return block, []
+        self._first = False
         return _sort(block)
 
 

@@ -49,7 +49,7 @@ class Sink:
         if self._fd >= 0:
             os.close(self._fd)
         self._fd = fd
-        self._torn = False
+        self._torn = _ends_torn(self._path)
 
     def write(self, lines: bytes) -> None:
         """Whole lines, each with its newline."""
@@ -80,3 +80,17 @@ class Sink:
     def _drop(self, lines: bytes) -> None:
         self.dropped += lines.count(b"\n")
         self._count(self.dropped)
+
+
+def _ends_torn(path: str) -> bool:
+    """Whether a logger that was killed left half a line at the end of the file."""
+    if not os.path.isfile(path):
+        return False  # opening a FIFO could wait for ever
+    try:
+        with open(path, "rb") as file:
+            if file.seek(0, os.SEEK_END) == 0:
+                return False
+            file.seek(-1, os.SEEK_END)
+            return file.read(1) != b"\n"
+    except OSError:
+        return False  # not readable

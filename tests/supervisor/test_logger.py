@@ -53,3 +53,7 @@ def test_a_line_without_an_end_is_bounded():
     assert len(reader._rest) <= 256 * 1024 + 65536
     reader.feed(b"\n")
     assert reader.feed(b'{"a":1}\n') == (b'{"a":1}\n', [])
+
+
+def test_the_rest_of_a_line_whose_beginning_went_with_another_logger_is_dropped():
+    assert fed(b'"path":"/a"}\n{"a":1}\n', b'{"b":2}\n') == (b'{"a":1}\n{"b":2}\n', [])

@@ -94,3 +94,10 @@ def test_stdout_is_a_descriptor_like_any_other(told):
     assert os.read(read, 10) == b"one\n"
     os.close(read)
     os.close(write)
+
+
+def test_half_a_line_that_another_logger_left_behind_is_ended_first(told, tmp_path):
+    path = tmp_path / "access.log"
+    path.write_bytes(b'{"a":1}\n{"torn')
+    told.sink(str(path)).write(b'{"b":2}\n')
+    assert path.read_bytes() == b'{"a":1}\n{"torn\n{"b":2}\n'
