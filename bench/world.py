@@ -14,7 +14,7 @@ from bench.errors import BenchError
 from bench.machine import Pinning
 from bench.process import Process
 from bench.sides.side import Command, Plan, Writer
-from bench.sides.table import WRITERS
+from bench.sides.table import OURS, WRITERS
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,9 @@ class World:
         command = (writer or WRITERS[wanted.kind])(plan)
         started = self._spawn(wanted.label, command.argv, self.cores.gateway, command)
         process.wait_until("listening", started, lambda: process.accepts(plan.port))
+        if wanted.kind == OURS:
+            # Control imports while the workers already serve: its start is no part of what a request costs, or leaks.
+            process.wait_until("answering", started, lambda: process.accepts(plan.admin_port))
         instance = Instance(wanted, plan, command, started)
         self.instances.append(instance)
         return instance
