@@ -20,6 +20,15 @@ def status(admin_port: int) -> dict[str, Any]:
         raise BenchError(f"{url}: {error}") from error
 
 
+def answers(admin_port: int) -> bool:
+    """Whether control is there. (That its socket accepts says nothing: the supervisor opened it.)"""
+    try:
+        status(admin_port)
+    except BenchError:
+        return False
+    return True
+
+
 def served_by_all(found: dict[str, Any], above: int) -> bool:
     """Every worker serves the newest version, and that is a newer one than `above`."""
     newest = found["version"]

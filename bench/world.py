@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from bench import backend, cpu, process
+from bench import admin, backend, cpu, process
 from bench.errors import BenchError
 from bench.machine import Pinning
 from bench.process import Process
@@ -126,7 +126,7 @@ class World:
         process.wait_until("listening", started, lambda: process.accepts(plan.port))
         if wanted.kind == OURS:
             # Control imports while the workers already serve: its start is no part of what a request costs, or leaks.
-            process.wait_until("answering", started, lambda: process.accepts(plan.admin_port))
+            process.wait_until("answering", started, lambda: admin.answers(plan.admin_port))
         instance = Instance(wanted, plan, command, started)
         self.instances.append(instance)
         return instance
