@@ -28,6 +28,7 @@ from fastgw.upstream.registry import Registry
 from fastgw.upstream.wire import Shared
 
 TICK = 0.1  # seconds: deadlines are swept, gauges published, the heartbeat beats
+STALLED = 0.05  # a tick later than this has nothing to say about peers before their bytes were read
 SLOW_EVERY = 10  # ticks: averages fade, memory is read
 MEMO_AGE = 600  # ticks between two rotations of the memos: what is not used for two minutes is forgotten
 BACKLOG = 4096  # uvloop listens again with 100 unless told
@@ -38,7 +39,8 @@ MAX_PEERS = 4096  # trust verdicts kept
 class DataPlane:
     __slots__ = (
         "_connections", "_health_paths", "_inherited", "_log", "_next_tick", "_per_ip", "_ports", "_releasing", "_slot",
-        "_ticks", "_timer", "_trust", "clock", "deadlines", "engine", "loop", "outbox", "reader", "shared",
+        "_sweep_skipped", "_ticks", "_timer", "_trust", "clock", "deadlines", "engine", "loop", "outbox", "reader",
+        "shared",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +67,7 @@ class DataPlane:
         # The first snapshot was compiled before the fork: taking it apart would only copy its pages.
         self._inherited = snapshot
         self._ticks = 0
+        self._sweep_skipped = False
         self._next_tick = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._adopt(snapshot)
@@ -179,7 +182,12 @@ class DataPlane:
         self._ticks += 1
         clock_now = self.clock.now()
         self.engine.wall_offset = self.clock.wall() - clock_now
-        self.deadlines.sweep(clock_now)
+        if late < STALLED or self._sweep_skipped:
+            self._sweep_skipped = False
+            self.deadlines.sweep(clock_now)
+        else:
+            # The machine or the loop stood still: what came in time may wait in the kernel, unread. One tick for it.
+            self._sweep_skipped = True
         self._publish(late)
         if self._releasing:
             self._release()

@@ -107,7 +107,6 @@ class Attempt(Waiter, Timed):
         target.in_flight += 1
         upstream.in_flight += 1
         exchange.target = target.label
-        exchange.forwarded_at = now
         exchange.attempts = 1
         self._stage = SENT
         self._connection = connection
@@ -121,7 +120,9 @@ class Attempt(Waiter, Timed):
                  self._client.forward_lines, b"X-Request-Id: ", exchange.request_id, b"\r\ntraceparent: 00-",
                  exchange.trace_id, b"-", exchange.span, b"-01\r\n\r\n")
             )  # fmt: skip
-        connection.begin(self, exchange.method, data, True, now + route.timeouts.response, route.timeouts.idle)
+        # What lies between `started` and here is the gateway's own time: a clock of its own, not the caller's `now`.
+        sent = exchange.forwarded_at = self._engine.clock.now()
+        connection.begin(self, exchange.method, data, True, sent + route.timeouts.response, route.timeouts.idle)
 
     def _within_limits(self, exchange: Exchange, route: Route, upstream: Upstream) -> bool:
         if upstream.max_in_flight and upstream.in_flight >= upstream.max_in_flight:
@@ -143,7 +144,7 @@ class Attempt(Waiter, Timed):
         upstream.in_flight += 1
         exchange.target = target.label
         if connection is not None:
-            exchange.forwarded_at = now
+            exchange.forwarded_at = self._engine.clock.now()
             self._send(connection, now)
         else:
             self._connect_or_queue(now)

@@ -66,11 +66,12 @@ class Forward(Tunnel):
             self._stage = IDLE
             target.in_flight -= 1
             upstream.in_flight -= 1
-            # `engine.close`, written out
+            # `engine.close`, written out; what came after the answer's arrival is the gateway's own time again
+            done = engine.clock.now()
             engine.in_flight -= 1
             route.in_flight -= 1
-            engine.ledger.close(exchange, now, now + engine.wall_offset)
-            client.finished(exchange, now)
+            engine.ledger.close(exchange, done, done + engine.wall_offset)
+            client.finished(exchange, done)
             return
         self._touched = True
         self._stage = ANSWERING
@@ -94,6 +95,8 @@ class Forward(Tunnel):
     def on_body(self, body: bytes, whole: bool) -> None:
         exchange = self._exchange
         assert exchange is not None
+        if whole:
+            exchange.upstream_seconds = self._engine.clock.now() - exchange.forwarded_at
         if body:
             if self._chunked:
                 self._write(exchange, chunk([body]))
@@ -108,7 +111,6 @@ class Forward(Tunnel):
             if self._client.blocked:
                 # The deadline of a client that does not read is the edge's; the exchange ends when it has read.
                 self._stage = DRAINING
-                exchange.upstream_seconds = self._engine.clock.now() - exchange.forwarded_at
             else:
                 self._end(exchange, self._engine.clock.now())
         elif self._client.blocked and self._connection is not None:
@@ -116,8 +118,6 @@ class Forward(Tunnel):
 
     def _end(self, exchange: Exchange, now: float) -> None:
         """The answer is with the client's connection: account, then the next exchange."""
-        if not exchange.upstream_seconds:
-            exchange.upstream_seconds = now - exchange.forwarded_at
         self._connection = None
         self._release()
         self._engine.close(exchange, now)

@@ -58,6 +58,17 @@ def test_a_log_line_says_everything(gateway: Gateway, upstream: Upstream) -> Non
     assert abs((datetime.datetime.now(datetime.UTC) - stamp).total_seconds()) < 60
 
 
+def test_the_gateways_own_time_is_what_is_left(gateway: Gateway, upstream: Upstream) -> None:
+    """Its share is measured, not what rounding leaves: reading, routing and writing take some microseconds at least."""
+    with gateway.client() as client:
+        entries = [
+            gateway.journal.of(client.get(upstream.script(scripts.answer(scripts.message(b"y")))).get("X-Request-Id")) for _ in range(5)
+        ]
+    for entry in entries:
+        assert abs(entry["duration_ms"] - entry["gateway_ms"] - entry["upstream_ms"]) <= 0.002
+    assert max(entry["gateway_ms"] for entry in entries) > 0.005
+
+
 def test_a_log_line_comes_soon(gateway: Gateway) -> None:
     """At least every 10 ms; ten times that here, for a busy machine."""
     with gateway.client() as client:
