@@ -18,7 +18,6 @@ from fastgw.http1.body import chunk, last_chunk
 from fastgw.model.deadlines import NEVER
 from fastgw.model.exchange import Exchange
 from fastgw.model.messages import Framing, ResponseHead
-from fastgw.upstream.target import EWMA_SHARE
 
 # See attempt.py for what a member looked up on its class costs.
 _UPSTREAM: Final = Source.UPSTREAM
@@ -42,7 +41,7 @@ class Forward(Tunnel):
         route = exchange.route
         assert route is not None
         seconds = now - exchange.forwarded_at
-        target.ewma += (seconds - target.ewma) * EWMA_SHARE
+        target.sample(seconds)
         exchange.status = head.status
         exchange.source = _UPSTREAM
         engine = self._engine
