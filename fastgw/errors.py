@@ -41,6 +41,14 @@ class Reason(Enum):
     HEADER_TOO_LARGE = "header_too_large"
     NO_ROUTE = "no_route"
     METHOD_NOT_ALLOWED = "method_not_allowed"
+    MISSING_CREDENTIALS = "missing_credentials"
+    INVALID_CREDENTIALS = "invalid_credentials"
+    EXPIRED_CREDENTIALS = "expired_credentials"
+    INSUFFICIENT_SCOPE = "insufficient_scope"
+    IP_DENIED = "ip_denied"
+    RATE_LIMITED = "rate_limited"
+    LIMIT_STORE_DOWN = "limit_store_down"
+    AUTH_UNAVAILABLE = "auth_unavailable"
     OVERLOADED = "overloaded"
     DRAINING = "draining"
     NO_HEALTHY_TARGET = "no_healthy_target"
@@ -76,6 +84,14 @@ STATUS: dict[Reason, int] = {
     Reason.HEADER_TOO_LARGE: 431,
     Reason.NO_ROUTE: 404,
     Reason.METHOD_NOT_ALLOWED: 405,
+    Reason.MISSING_CREDENTIALS: 401,
+    Reason.INVALID_CREDENTIALS: 401,
+    Reason.EXPIRED_CREDENTIALS: 401,
+    Reason.INSUFFICIENT_SCOPE: 403,
+    Reason.IP_DENIED: 403,
+    Reason.RATE_LIMITED: 429,
+    Reason.LIMIT_STORE_DOWN: 503,
+    Reason.AUTH_UNAVAILABLE: 503,
     Reason.OVERLOADED: 503,
     Reason.DRAINING: 503,
     Reason.NO_HEALTHY_TARGET: 503,
@@ -95,12 +111,15 @@ STATUS: dict[Reason, int] = {
 
 TITLES: dict[int, str] = {
     400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
     408: "Request Timeout",
     413: "Content Too Large",
     414: "URI Too Long",
     417: "Expectation Failed",
+    429: "Too Many Requests",
     431: "Request Header Fields Too Large",
     499: "Client Closed Request",
     500: "Internal Server Error",
@@ -115,6 +134,8 @@ RETRY_AFTER: dict[Reason, int] = {
     Reason.OVERLOADED: 1,
     Reason.DRAINING: 1,
     Reason.NO_HEALTHY_TARGET: 1,
+    Reason.LIMIT_STORE_DOWN: 1,
+    Reason.AUTH_UNAVAILABLE: 1,
 }
 
 # Reasons after which the rest of the connection cannot be trusted or is not worth reading.
@@ -142,6 +163,14 @@ PROXY_ERROR: dict[Reason, str] = {
     Reason.HEADER_TOO_LARGE: "http_request_error",
     Reason.NO_ROUTE: "destination_not_found",
     Reason.METHOD_NOT_ALLOWED: "http_request_denied",
+    Reason.MISSING_CREDENTIALS: "http_request_denied",
+    Reason.INVALID_CREDENTIALS: "http_request_denied",
+    Reason.EXPIRED_CREDENTIALS: "http_request_denied",
+    Reason.INSUFFICIENT_SCOPE: "http_request_denied",
+    Reason.IP_DENIED: "http_request_denied",
+    Reason.RATE_LIMITED: "http_request_denied",
+    Reason.LIMIT_STORE_DOWN: "proxy_internal_error",
+    Reason.AUTH_UNAVAILABLE: "proxy_internal_error",
     Reason.OVERLOADED: "connection_limit_reached",
     Reason.DRAINING: "http_request_denied",
     Reason.NO_HEALTHY_TARGET: "destination_unavailable",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from fastgw.errors import Reason, Source
 
 if TYPE_CHECKING:
+    from fastgw.model.identity import Identity
     from fastgw.model.messages import RequestHead, RequestLine
     from fastgw.model.route import Route
 
@@ -25,8 +26,8 @@ class Exchange:
     every later write 30 ns dearer.)"""
 
     __slots__ = (
-        "attempts", "bytes_in", "bytes_out", "client", "closed", "forwarded_at", "head", "host", "http10", "keep_alive",
-        "line",
+        "answer_lines", "attempts", "bytes_in", "bytes_out", "client", "closed", "forwarded_at", "head", "host", "http10", "identity",
+        "keep_alive", "limit", "line",
         "method", "path", "query", "reason", "request_id", "route", "rule", "source", "span", "started", "status",
         "target", "trace_id", "trusted", "upstream", "upstream_seconds", "version",
     )  # fmt: skip
@@ -52,6 +53,8 @@ class Exchange:
         self.reason = _OK
         self.source = _GATEWAY
         self.version = self.status = self.bytes_out = self.attempts = 0
-        self.rule = self.upstream = self.target = ""
+        self.rule = self.upstream = self.target = self.limit = ""  # limit: the one that decided, or would have
+        self.identity: Identity | None = None  # who sent it, once a policy knows
+        self.answer_lines = b""  # field lines that policies add to whatever answer goes to the client
         self.forwarded_at = self.upstream_seconds = 0.0
         self.closed = False

@@ -7,7 +7,7 @@ was made, except the fields that say so.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from fastgw.errors import Reason
 
@@ -173,3 +173,7 @@ class Reply:
         self.headers = headers  # ready lines, each ended by CRLF
         self.body = body  # None: a problem document is made from the other fields
         self.content_type = content_type
+
+
+# What a policy returns that cannot decide yet. A value, compared by identity; it is never sent.
+WAIT: Final = Reply(Reason.OK, 0)

@@ -5,7 +5,7 @@ Made by gateway/compile.py only. What it refers to on higher floors is named by 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from fastgw.model.exchange import Exchange
@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 
 class Check(Protocol):
-    """One policy of a route's chain: None goes on, a Reply refuses."""
+    """One policy of a route's chain: None goes on, a Reply refuses (or answers), WAIT holds the exchange until
+    `runtime.resume` is called for it. `runtime` is policy.runtime.Runtime, which this floor cannot name."""
 
-    def check(self, exchange: Exchange) -> Reply | None: ...
+    def check(self, exchange: Exchange, runtime: Any) -> Reply | None: ...
 
 
 class PathRewriter(Protocol):

@@ -1,0 +1,37 @@
+"""Who sent a request, as far as a credential proved it. Shared by every exchange that shows the same credential."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+NEVER_EXPIRES = float("inf")
+
+
+class Identity:
+    """Immutable. Made by policy/auth once per credential, remembered with it."""
+
+    __slots__ = ("claims", "consumer", "expires", "issuer", "lines", "scopes", "tier")
+
+    def __init__(
+        self, consumer: str, issuer: str, tier: str, scopes: frozenset[str], claims: Mapping[str, str], expires: float
+    ) -> None:  # fmt: skip
+        self.consumer = consumer  # a configured name, or `issuer:subject`
+        self.issuer = issuer  # its name in the configuration; empty for an API key
+        self.tier = tier  # empty for none
+        self.scopes = scopes
+        self.claims = claims  # scalar claims as text, for limits keyed by `claim:<name>`
+        self.expires = expires  # wall seconds
+        # Towards the upstream. What could break a header line is percent-encoded.
+        self.lines = b"X-Consumer: %s\r\n" % _field_value(consumer)
+        if scopes:
+            self.lines += b"X-Consumer-Scopes: %s\r\n" % _field_value(" ".join(sorted(scopes)))
+
+
+def _field_value(text: str) -> bytes:
+    """Visible ASCII and inner spaces as they are, everything else and `%` as %XX of its UTF-8 bytes."""
+    plain = text.isascii() and text.isprintable() and "%" not in text and text == text.strip()
+    if plain:
+        return text.encode("ascii")
+    return b"".join(
+        bytes((byte,)) if 0x21 <= byte <= 0x7E and byte != 0x25 else b"%%%02X" % byte for byte in text.encode()
+    )
