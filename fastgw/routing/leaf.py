@@ -27,18 +27,21 @@ class MethodNotAllowed:
 class _Group(Generic[T]):
     """Routes that ask for values of the same header fields: one hash finds the one that matches."""
 
-    __slots__ = ("by_values", "names", "plain", "rank")
+    __slots__ = ("by_values", "first", "names", "plain", "rank")
 
     def __init__(self, rank: tuple[int, int], names: tuple[bytes, ...]) -> None:
         self.rank = rank
         self.names = names
         self.plain: T | None = None  # the route without header conditions, where `names` is empty
         self.by_values: dict[tuple[bytes | None, ...], T] = {}
+        self.first: tuple[bytes, ...] | None = None  # the smallest of those values
 
     def put(self, values: tuple[bytes, ...], route: T) -> None:
         # The first of two that tie: a document with a tie is refused before it is compiled.
         if self.names:
             self.by_values.setdefault(values, route)
+            if self.first is None or values < self.first:
+                self.first = values
         elif self.plain is None:
             self.plain = route
 
@@ -87,6 +90,16 @@ class Leaf(Generic[T]):
             if hit is not None:
                 return hit
         return None
+
+    def find_preflight(self, method: bytes) -> T | None:
+        """The route for a request with this method whose fields are not known yet: as if it met every condition. Of
+        routes that only values tell apart, the one with the smallest: the order of the file is not kept in a
+        document's parts, and every worker must say the same."""
+        groups = self._by_method.get(method, self._other)
+        if not groups:
+            return None
+        best = min((group for group in groups if group.rank == groups[0].rank), key=lambda group: group.names)
+        return best.plain if best.first is None else best.by_values[best.first]
 
     def methods(self) -> Iterable[bytes] | None:
         """What its routes name; None where one of them takes any method."""

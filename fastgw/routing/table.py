@@ -20,6 +20,7 @@ __all__ = ["MethodNotAllowed", "PatternError", "RouteTable", "build", "find_ties
 
 T = TypeVar("T")
 
+_DOT: Final = 0x2E
 _BUILD_STEP: Final = 16  # host and path pairs added between two yields: 100 to 300 us
 
 
@@ -65,6 +66,21 @@ class RouteTable(Generic[T]):
                 at = host.find(b".", at) + 1
         hit = self._any.find(method, path, fields)
         return hit if hit is not None else refusal(self._any.leaves(path), method)
+
+    def find_preflight(self, host: bytes, method: bytes, path: bytes) -> T | MethodNotAllowed | None:
+        """The route of a CORS preflight that asks for `method`: that of the request which it announces, as far as
+        it is known. The header conditions of routes are ignored, since a preflight names no values. 2 to 6 us."""
+        suffixes = [host[at + 1 :] for at, byte in enumerate(host) if byte == _DOT] if self._wildcards else []
+        tables = [self._exact.get(host), *[self._wildcards.get(suffix) for suffix in suffixes], self._any]
+        for paths in tables:
+            leaves = [] if paths is None else paths.leaves(path)
+            for leaf in leaves:
+                hit = leaf.find_preflight(method)
+                if hit is not None:
+                    return hit
+            if leaves:
+                return refusal(leaves, method)
+        return None
 
     def release(self) -> Iterator[None]:
         """Free a table that nobody looks into any more in steps well below 1 ms. It matches nothing afterwards."""

@@ -103,3 +103,26 @@ def test_the_first_of_equals_wins() -> None:
 def test_refusal(leaves: list[Leaf[str]], method: bytes, allow: bytes | None) -> None:
     answer = refusal(leaves, method)
     assert (answer.allow if isinstance(answer, MethodNotAllowed) else None) == allow
+
+
+@pytest.mark.parametrize("order", list(permutations([PLAIN, ONE, TWO, GET, GET_ONE])))
+def test_a_preflight_meets_every_condition(order: tuple[Condition, ...]) -> None:
+    made = leaf(*order)
+    assert made.find_preflight(b"GET") == "get and one header"
+    assert made.find_preflight(b"HEAD") == "get and one header"
+    assert made.find_preflight(b"PUT") == "two headers"
+
+
+def test_a_preflight_for_a_method_that_nobody_takes() -> None:
+    assert leaf(GET, GET_ONE).find_preflight(b"PUT") is None
+    assert leaf().find_preflight(b"GET") is None
+    assert leaf(PLAIN).find_preflight(b"BREW") == "plain"
+
+
+@pytest.mark.parametrize(
+    "order",
+    list(permutations([(b"x-a", b"2", "a2"), (b"x-b", b"1", "b1"), (b"x-a", b"1", "a1")])),
+)
+def test_a_preflight_is_answered_alike_whatever_the_order(order: tuple[tuple[bytes, bytes, str], ...]) -> None:
+    made = leaf(*(([], ((name, value),), route) for name, value, route in order))
+    assert made.find_preflight(b"GET") == "a1"

@@ -6,7 +6,7 @@ import gc
 import re
 import weakref
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import thread_time
 
 import pytest
@@ -196,6 +196,46 @@ def naive(
     return "405 " + ", ".join(sorted(allowed | ({"HEAD"} if "GET" in allowed else set()))), []
 
 
+def preflight(table: RouteTable[str], host: bytes, method: bytes, path: bytes) -> str | None:
+    hit = table.find_preflight(host, method, path)
+    return f"405 {hit.allow.decode()}" if isinstance(hit, MethodNotAllowed) else hit
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [
+        (b"GET", b"/a", "read"),
+        (b"DELETE", b"/a", "below"),
+        (b"PUT", b"/a", "write"),  # whatever the value of x-v will be
+        (b"GET", b"/b", "v2"),
+        (b"POST", b"/a", "405 DELETE, GET, HEAD, PUT"),
+        (b"OPTIONS", b"/a", "405 DELETE, GET, HEAD, PUT"),
+        (b"POST", b"/c/d", "post"),
+        (b"PUT", b"/c/d", "fallback"),
+        (b"GET", b"/d", None),
+    ],
+)
+def test_a_preflight_goes_where_its_request_will(method: bytes, path: bytes, expected: str | None) -> None:
+    assert preflight(METHODS, b"h", method, path) == expected
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "expected"),
+    [
+        (b"api.example.com", b"/shared/x", "api"),
+        (b"api.example.com", b"/shared/y", "example"),
+        (b"api.example.com", b"/only/com", "com only"),
+        (b"api.example.com", b"/only/any", "405 PUT"),
+        (b"a.b.c.example.com", b"/shared/x", "example"),
+        (b"com", b"/shared/x", "any"),
+        (b"", b"/shared/x", "any"),
+        (b"localhost", b"/nowhere", None),
+    ],
+)
+def test_hosts_of_a_preflight(host: bytes, path: bytes, expected: str | None) -> None:
+    assert preflight(HOSTS, host, b"GET", path) == expected
+
+
 SEGMENT = st.sampled_from(["a", "b", ""])
 PATTERN_SEGMENT = st.sampled_from(["a", "b", "", "{}"])
 
@@ -246,6 +286,19 @@ def test_equal_to_the_naive_matcher(
         assert answer(table, host.encode(), method.encode(), path.encode(), given_fields) == expected
         # Where no tie was found, none may show: the best of all that take the request is better than the next.
         assert len(ranks) < 2 or ranks[0] < ranks[1]
+
+
+@settings(max_examples=200)
+@given(TABLES, st.lists(REQUESTS, min_size=1, max_size=20))
+def test_a_preflight_is_equal_where_no_route_asks_for_fields(
+    routes: list[Route], requests: list[tuple[str, str, str, dict[str, str]]]
+) -> None:
+    plain = [Route(route.name, replace(route.match, headers={})) for route in routes]
+    tied = {later for _, later in find_ties(plain)}
+    table = built(route for route in plain if route.name not in tied)
+    for host, method, path, _ in requests:
+        asked = host.encode(), method.encode(), path.encode()
+        assert preflight(table, *asked) == answer(table, *asked)
 
 
 @settings(max_examples=200)
