@@ -1,0 +1,1 @@
+"""Token buckets: in the store, leased from it, and in process while it does not answer. No HTTP."""
