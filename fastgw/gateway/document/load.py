@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +15,7 @@ from fastgw.config.findings import Finding, findings
 from fastgw.config.paths import Path as Place
 from fastgw.config.paths import text_of
 from fastgw.config.yaml import Source, parse
+from fastgw.gateway.document.callers import contradictions, doubts, exposed
 from fastgw.gateway.document.files import localise
 from fastgw.gateway.document.model import Document, apply_parts, document_hash, part_hash, split
 from fastgw.gateway.document.options import (
@@ -42,7 +43,7 @@ def load_file(path: Path, environ: Mapping[str, str]) -> Document:
         if isinstance(plain, dict):
             _fill_in(plain, environ)
             found += localise(plain, path.absolute().parent)
-        document, more = _check(plain)
+        document, more = _check(plain, lambda doubt: _at_its_line(doubt, source))
         for finding in [*found, *more]:
             _report(finding, source)
         if source.problems or document is None:
@@ -53,9 +54,13 @@ def load_file(path: Path, environ: Mapping[str, str]) -> Document:
 def load_plain(plain: Any, name: str) -> Document:
     """A document that was expanded before: out of the store, or through the admin API. `name` says which."""
     with _collection_paused():
-        document, found = _check(plain)
+
+        def problem(finding: Finding) -> Problem:
+            return Problem(name, 0, text_of(finding.path), without_line(finding))
+
+        document, found = _check(plain, problem)
         if found or document is None:
-            raise ConfigError(Problem(name, 0, text_of(item.path), without_line(item)) for item in found)
+            raise ConfigError(problem(finding) for finding in found)
         return document
 
 
@@ -113,13 +118,22 @@ def _report(finding: Finding, source: Source) -> None:
     place = finding.path
     if any(place[:length] in source.reported for length in range(1, len(place) + 1)):
         return
-    message = finding.message
-    if isinstance(finding, Clash):
-        message = with_line(finding, source.line(finding.other))
-    source.problem(place, message)
+    source.problem(place, _words(finding, source))
 
 
-def _check(plain: Any) -> tuple[Document | None, list[Finding]]:
+def _words(finding: Finding, source: Source) -> str:
+    return with_line(finding, source.line(finding.other)) if isinstance(finding, Clash) else finding.message
+
+
+def _at_its_line(finding: Finding, source: Source) -> Problem:
+    path = finding.path
+    return Problem(source.file, source.line(path), text_of(path), _words(finding, source))
+
+
+def _check(
+    plain: Any, problem: Callable[[Finding], Problem]
+) -> tuple[Document | None, list[Finding]]:
+    """The document, or what is wrong with it; `problem` gives a finding its place, for the document's warnings."""
     if not isinstance(plain, dict):
         message = "is not a mapping; write `key: value` lines: listeners, upstreams and routes"
         return None, [Finding((), f"{shown(plain)} {message}")]
@@ -127,13 +141,17 @@ def _check(plain: Any) -> tuple[Document | None, list[Finding]]:
     base = _base(plain, found)
     upstreams = _upstreams(plain.get("upstreams"), found)
     routes, places = _routes(plain.get("routes"), found)
-    found += doubles(plain.get("consumers"), ("consumers",), "consumer")
     found += references(plain, places, routes)
+    found += contradictions(plain, places, routes)
+    if base is not None:
+        found += exposed(base)
     if base is None or found:
         return None, found
+    warnings = tuple(problem(doubt) for doubt in doubts(base, places, routes))
     parts = split(plain)
     hashes = {key: part_hash(part) for key, part in parts.items()}
-    return Document(base, upstreams, routes, parts, hashes, document_hash(hashes), plain), []
+    digest = document_hash(hashes)
+    return Document(base, upstreams, routes, parts, hashes, digest, plain, warnings), []
 
 
 def _base(plain: dict[str, Any], found: list[Finding]) -> BaseOptions | None:

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 import orjson
 
+from fastgw.config.errors import Problem
 from fastgw.gateway.document.options import BaseOptions, DocumentOptions, RouteOptions
 from fastgw.upstream.options import UpstreamOptions
 
@@ -29,7 +30,7 @@ class Document:
     """Immutable. Equal documents have equal hashes; the order of routes is no part of it, since precedence does not
     depend on it."""
 
-    __slots__ = ("_parts", "_plain", "base", "hash", "hashes", "routes", "upstreams")
+    __slots__ = ("_parts", "_plain", "base", "hash", "hashes", "routes", "upstreams", "warnings")
 
     def __init__(
         self,
@@ -40,12 +41,15 @@ class Document:
         hashes: Mapping[str, str],
         digest: str,
         plain: Plain | None = None,
+        warnings: tuple[Problem, ...] = (),
     ) -> None:
         self.base = base
         self.upstreams = upstreams
         self.routes = routes
         self.hashes = hashes
         self.hash = digest
+        # What the operator should hear about a document that is right; known where it was checked.
+        self.warnings = warnings
         self._parts = parts
         self._plain = plain
 

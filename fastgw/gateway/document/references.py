@@ -75,18 +75,18 @@ def _names(
 ) -> Iterator[Finding]:
     upstream, parts, auth = route.get("upstream"), route.get("split"), route.get("auth")
     if isinstance(upstream, str) and upstream not in upstreams:
-        yield _unknown((*path, "upstream"), "upstream", upstream, upstreams)
+        yield unknown((*path, "upstream"), "upstream", upstream, upstreams)
     for name in parts if isinstance(parts, dict) else ():
         if name not in upstreams:
-            yield _unknown((*path, "split", name), "upstream", name, upstreams)
+            yield unknown((*path, "split", name), "upstream", name, upstreams)
     methods = auth.get("any") if isinstance(auth, dict) else None
     for number, method in enumerate(methods if isinstance(methods, list) else ()):
         issuer = method.get("jwt") if isinstance(method, dict) else None
         if isinstance(issuer, str) and issuer not in issuers:
-            yield _unknown((*path, "auth", "any", number), "issuer", issuer, issuers)
+            yield unknown((*path, "auth", "any", number), "issuer", issuer, issuers)
 
 
-def _unknown(path: Path, what: str, name: str, known: Collection[str]) -> Finding:
+def unknown(path: Path, what: str, name: str, known: Collection[str]) -> Finding:
     there = suggestion(name, known) or f"; add it under {what}s"
     return Finding(path, f"there is no {what} {shown(name)}{there}")
 
