@@ -34,7 +34,8 @@ def command(file: Path | None, path: Path, routes: bool) -> None:
     """Check a configuration without starting anything.
 
     All problems are printed at once, one a line, as `file:line: place: what is wrong, what would be right`.
-    Variables are taken from the environment, so check where you run.
+    Variables are taken from the environment, so check where you run. Warnings say what is probably not meant;
+    they change nothing about the exit code.
 
     \b
     Exit codes:
@@ -60,6 +61,8 @@ def command(file: Path | None, path: Path, routes: bool) -> None:
         count = len(error.problems)
         click.echo(f"{path}: {count} problem{'' if count == 1 else 's'}", err=True)
         sys.exit(1)
+    for warning in document.warnings:
+        click.echo(f"warning: {warning}", err=True)
     if routes:
         for line in table(document):
             click.echo(line)

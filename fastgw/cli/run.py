@@ -81,6 +81,8 @@ def settings_of(path: Path) -> Settings:
     environ = dict(os.environ)
     written = load_file(path, environ)
     version, document = current(open_store(written.base.store), written, "start")
+    for warning in document.warnings:
+        click.echo(f"fastgw: warning: {warning}", err=True)
     return Settings(
         config_path=path.absolute(),
         document=document,

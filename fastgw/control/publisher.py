@@ -125,6 +125,8 @@ class Publisher:
             self._on_published(published.document)
             self._peers.publish()
             self._log.say(f"control: version {published.version} published ({by})")
+            for warning in published.document.warnings[:_SHOWN]:
+                self._log.say(f"control: warning: {warning}")
         else:
             self._log.say(f"control: nothing has changed, version {before.version} stays ({by})")
         if waiting:
