@@ -10,12 +10,18 @@ from fastgw.gateway.document.files import SECRETS, places
 
 MASK: Final = "********"
 
-HEADERS: Final = (("routes", "*", "rewrite", "request_headers", "set", "*"),
+# The digest of a key is no secret where the key is long and random; whether it is cannot be seen.
+DIGESTS: Final = ("consumers", "*", "keys", "*")
+URLS: Final = (("redis", "url"), ("issuers", "*", "jwks_url"))
+HEADERS: Final = (("routes", "*", "match", "headers", "*"),
+                  ("routes", "*", "rewrite", "request_headers", "set", "*"),
                   ("routes", "*", "rewrite", "response_headers", "set", "*"),
                   ("tests", "*", "headers", "*"))  # fmt: skip
 # Headers that carry credentials, by name.
 SENSITIVE_SEARCH: Final = re.compile(r"authorization|cookie|token|secret|password|api-?key", re.IGNORECASE)
-URL_PASSWORD: Final = re.compile(r"(?<=://)[^/@]*:[^/@]*(?=@)|(?<=://)[^/@:]+(?=@)")
+# All before the last @, since a password that should have been escaped is one all the same; and redis-py's other way
+# to give one, in the query.
+URL_PASSWORD: Final = re.compile(r"(?<=://)(?!/).*(?=@)|(?<=[?&]password=)[^&]*")
 
 
 def masked(plain: dict[str, Any]) -> dict[str, Any]:
@@ -29,7 +35,15 @@ def masked(plain: dict[str, Any]) -> dict[str, Any]:
         for node, key, _ in places(result, pattern, ()):
             if SENSITIVE_SEARCH.search(str(key)):
                 node[key] = MASK
-    for node, key, _ in places(result, ("redis", "url"), ()):
-        if isinstance(node[key], str):
-            node[key] = URL_PASSWORD.sub(MASK, node[key])
+    for node, key, _ in places(result, DIGESTS, ()):
+        node[key] = f"sha256:{MASK}"
+    for pattern in URLS:
+        for node, key, _ in places(result, pattern, ()):
+            if isinstance(node[key], str):
+                node[key] = without_password(node[key])
     return result
+
+
+def without_password(url: str) -> str:
+    """A URL as it may be shown and logged."""
+    return URL_PASSWORD.sub(MASK, url)
