@@ -147,11 +147,11 @@ def _check(
         found += exposed(base)
     if base is None or found:
         return None, found
-    warnings = tuple(problem(doubt) for doubt in doubts(base, places, routes))
+    warnings = sorted((problem(doubt) for doubt in doubts(base, places, routes)), key=lambda one: one.line)
     parts = split(plain)
     hashes = {key: part_hash(part) for key, part in parts.items()}
     digest = document_hash(hashes)
-    return Document(base, upstreams, routes, parts, hashes, digest, plain, warnings), []
+    return Document(base, upstreams, routes, parts, hashes, digest, plain, tuple(warnings)), []
 
 
 def _base(plain: dict[str, Any], found: list[Finding]) -> BaseOptions | None:
