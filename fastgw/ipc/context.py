@@ -29,9 +29,11 @@ class ControlContext(Generic[SeriesT]):
     version: int
     hash: str
     addresses: tuple[Mapping[str, object], ...]  # the last `addresses` messages of a control before this one
-    # slots 0..workers-1 are the workers', `workers` is the supervisor's, `workers + 1` the logger's
+    # slots 0..workers-1 are the workers', then the supervisor's, the logger's, the embedded Valkey's
     series: SeriesT
     workers: int
     supervisor_pid: int
     started_at: float  # wall clock, of the gateway and not of this process
     restarts: int  # how often control has been started again
+    store_url: str | None = None  # of the limits; None: there is none
+    store_embedded: bool = False  # whether it is a server that this gateway runs itself

@@ -1,6 +1,7 @@
 """Every message that one process sends another, as a function that builds it; `type` says which it is.
 
 control -> worker, supervisor   config (payload: difference.encode), addresses
+control -> worker               instances
 worker, supervisor -> control   hello, applied, rejected
 supervisor -> control           worker (+ descriptor of a fresh channel), worker_gone, reload, draining
 control -> supervisor           ready, reloaded, and all that it sends to a worker
@@ -32,6 +33,11 @@ def addresses(upstream: str, host: str, port: int, found: Sequence[str], error: 
         "addresses": list(found),
         "error": error,
     }
+
+
+def instances(count: int) -> Message:
+    """How many gateways share the store of the limits, this one included."""
+    return {"type": "instances", "count": count}
 
 
 def hello(index: int, pid: int, version: int, digest: str) -> Message:

@@ -12,6 +12,7 @@ from fastgw.supervisor import limits
 from fastgw.supervisor.exits import BootError, Exit
 from fastgw.supervisor.pipes import LogPipes
 from fastgw.supervisor.sockets import SocketSet
+from fastgw.supervisor.valkey import Valkey
 
 if TYPE_CHECKING:
     from fastgw.gateway.document.model import Document
@@ -25,6 +26,7 @@ class Booted:
     sockets: SocketSet
     pipes: LogPipes
     snapshot: Snapshot
+    valkey: Valkey | None  # only with `redis: {url: embedded}`
 
 
 def boot(settings: Settings, build: Build) -> Booted:
@@ -37,18 +39,19 @@ def boot(settings: Settings, build: Build) -> Booted:
     sockets.bind(base)
     try:
         snapshot = compile_now(build, settings.document, settings.version)
+        valkey = None if settings.valkey is None else Valkey(settings.valkey, settings.environ)
         sockets.listen()
     except BaseException:
         sockets.close()
         sockets.close_admin()
         raise
-    pipes = LogPipes(settings.workers)
+    pipes = LogPipes(settings.workers, valkey=valkey is not None)
     if warning:
         pipes.say(f"fastgw: {warning}")
     # What exists now is shared by all forks: no collection looks at it, so its pages stay shared.
     gc.collect()
     gc.freeze()
-    return Booted(sockets, pipes, snapshot)
+    return Booted(sockets, pipes, snapshot, valkey)
 
 
 def compile_now(build: Build, document: Document, version: int) -> Snapshot:

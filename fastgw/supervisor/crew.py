@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from fastgw.account.series import SeriesMemory, Slot, Word
 from fastgw.clock import Clock
+from fastgw.gateway.document.limit_store import LimitStore
 from fastgw.ipc import messages
 from fastgw.ipc.channel import Channel, ChannelClosed, ChannelFull, pair
 from fastgw.ipc.context import ControlContext
@@ -20,6 +21,7 @@ from fastgw.supervisor.roles import Roles
 from fastgw.supervisor.settings import Settings
 from fastgw.supervisor.sink import Sink
 from fastgw.supervisor.sockets import SocketSet
+from fastgw.supervisor.valkey import Valkey
 from fastgw.worker.birth import Birth
 from fastgw.worker.follow import Follower
 
@@ -42,6 +44,8 @@ class Crew:
         pipes: LogPipes,
         series: SeriesMemory,
         follower: Follower,
+        limit_store: LimitStore,
+        valkey: Valkey | None,
     ) -> None:
         self._settings = settings
         self._roles = roles
@@ -51,6 +55,8 @@ class Crew:
         self._pipes = pipes
         self._series = series
         self._follower = follower
+        self._limit_store = limit_store
+        self._valkey = valkey
         self._addresses: dict[tuple[object, object, object], Mapping[str, object]] = {}
         self._pid = os.getpid()
         self._started_at = clock.wall()
@@ -63,6 +69,8 @@ class Crew:
                 self._spawn_control(process)
             case Kind.LOGGER:
                 self._spawn_logger(process)
+            case Kind.VALKEY:
+                self._spawn_valkey(process)
 
     def remember_addresses(self, message: Mapping[str, object]) -> None:
         """What a target's name resolves to, for those that are born later."""
@@ -99,6 +107,7 @@ class Crew:
             document=self._follower.document,
             snapshot=self._follower.snapshot,
             addresses=tuple(self._addresses.values()),
+            limit_store=self._limit_store,
             plane=self._roles.plane,
             build=self._roles.build,
         )
@@ -125,6 +134,8 @@ class Crew:
             supervisor_pid=self._pid,
             started_at=self._started_at,
             restarts=process.backoff.deaths,
+            store_url=None if self._limit_store.options is None else self._limit_store.options.url,
+            store_embedded=self._limit_store.embedded,
         )
         keep = [context.admin.fileno(), theirs.fileno(), context.log_fd]
         pid = fork_child(partial(self._roles.control, context), keep, _ORPHANED)
@@ -144,18 +155,34 @@ class Crew:
         base = self._follower.document.base
         limit = base.drain.timeout + 2 * self._settings.timing.drain_grace
         slot = self._series.slot(self._settings.workers + 1)
-        run = partial(run_logger, self._pipes.reading, base.log.access, limit, slot, self._clock)
+        run = partial(
+            run_logger, self._pipes.reading, base.log.access, limit, slot, self._clock, self._pipes.foreign
+        )
         pid = fork_child(run, self._pipes.reading, _ORPHANED)
         process.spawned(pid, None, self._clock.now())
         # It has nothing to say: its readiness is the pipe, which holds what is written before it reads.
         process.turn(Event.SERVES)
 
+    def _spawn_valkey(self, process: Process) -> None:
+        assert self._valkey is not None  # else its place is GONE
+        log_fd = self._pipes.of_valkey
+        pid = fork_child(partial(self._valkey.run, log_fd), [log_fd], _ORPHANED)
+        process.spawned(pid, None, self._clock.now())
+        self._series.slot(self._settings.workers + 2).set(Word.PID, pid)
 
-def run_logger(reading: list[int], access: str, orphan_limit: float, slot: Slot, clock: Clock) -> int:
+
+def run_logger(
+    reading: list[int],
+    access: str,
+    orphan_limit: float,
+    slot: Slot,
+    clock: Clock,
+    foreign: Sequence[int] = (),
+) -> int:
     """`access`: stdout, none, or a path."""
     slot.set(Word.PID, os.getpid())
     os.nice(BACKGROUND)
-    logger = LoggerProcess(reading, orphan_limit)
+    logger = LoggerProcess(reading, orphan_limit, foreign=foreign)
     if access != "none":
         path = None if access == "stdout" else access
         logger.sink = Sink(path, logger.note, partial(slot.set, Word.LOG_DROPPED), clock.now)

@@ -1,5 +1,5 @@
-"""How the gateway ends: the workers, then control, then the logger, each with a deadline after which it is
-killed.
+"""How the gateway ends: the workers, then control, then an embedded Valkey, then the logger, each with a deadline
+after which it is killed.
 """
 
 from __future__ import annotations
@@ -32,11 +32,13 @@ class Order(IntEnum):
 
 
 class Stage(Enum):
-    """One after the other: control reports the drain, the logger has the last word."""
+    """One after the other: control reports the drain, Valkey is asked as long as anybody lives who could, the logger
+    has the last word."""
 
     NOT = auto()
     WORKERS = auto()
     CONTROL = auto()
+    VALKEY = auto()
     LOGGER = auto()
     DONE = auto()
 
@@ -100,6 +102,8 @@ class Departure:
         if self.stage is Stage.WORKERS and not any(worker.alive for worker in self._table.workers):
             self._end_control(now)
         if self.stage is Stage.CONTROL and not self._table.control.alive:
+            self._end_valkey(now)
+        if self.stage is Stage.VALKEY and not self._table.valkey.alive:
             self._end_logger(now)
         if self.stage is Stage.LOGGER and not self._table.logger.alive:
             self._pipes.close_readers()
@@ -113,6 +117,16 @@ class Departure:
         self._sockets.close()
         self._accept_until = float("inf")
         self._end(self._table.control, now)
+
+    def _end_valkey(self, now: float) -> None:
+        self.stage = Stage.VALKEY
+        valkey = self._table.valkey
+        if valkey.state is State.GONE:
+            return  # there is none
+        self._end(valkey, now)
+        if valkey.alive:
+            # It keeps nothing, so there is nothing to wait for.
+            os.kill(valkey.pid, signal.SIGKILL)
 
     def _end_logger(self, now: float) -> None:
         self.stage = Stage.LOGGER
@@ -132,6 +146,7 @@ class Departure:
         of_stage = {
             Stage.WORKERS: self._table.workers,
             Stage.CONTROL: [self._table.control],
+            Stage.VALKEY: [self._table.valkey],
             Stage.LOGGER: [self._table.logger],
         }
         for process in of_stage.get(self.stage, []):

@@ -2,7 +2,8 @@
 
 A pipe carries whole lines: access-log objects, and lines that start with `!`, which are for the operator
 (stderr). A worker that was killed inside a line leaves a torn one; its successor starts with an empty
-note, which ends that line and marks it, and what is neither kind of line is dropped.
+note, which ends that line and marks it, and what is neither kind of line is dropped. The pipe of an embedded
+Valkey carries the lines of its own log, which are for the operator too.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ _READ = 1024 * 1024
 
 # A line without an end is a defect of its writer; this bounds what it can cost here.
 _LONGEST_LINE = 256 * 1024
+
+
+# The server's advice for writing snapshots to disk, at each start; it writes none.
+_MOOT = b"overcommit"
 
 
 class PipeReader:
@@ -47,6 +52,20 @@ class PipeReader:
         return _sort(block)
 
 
+class ForeignReader:
+    """The same for the log of a server that is not ours: every line is for the operator."""
+
+    __slots__ = ("_rest",)
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> tuple[bytes, list[bytes]]:
+        lines = (self._rest + data).split(b"\n")
+        self._rest = lines.pop()[-_LONGEST_LINE:]
+        return b"", [b"fastgw: valkey: " + line for line in map(bytes.strip, lines) if line and _MOOT not in line]
+
+
 def _sort(block: bytes) -> tuple[bytes, list[bytes]]:
     objects: list[bytes] = []
     notes: list[bytes] = []
@@ -60,12 +79,16 @@ def _sort(block: bytes) -> tuple[bytes, list[bytes]]:
 
 
 class LoggerProcess:
-    """`pipes`: the reading ends. `orphan_limit`: seconds after the supervisor's death by which this one is
-    over, even if a terminal blocks it for ever."""
+    """`pipes`: the reading ends; `foreign`: those of them that carry another server's log. `orphan_limit`: seconds
+    after the supervisor's death by which this one is over, even if a terminal blocks it for ever."""
 
-    def __init__(self, pipes: Sequence[int], orphan_limit: float, stderr: int = 2) -> None:
+    def __init__(
+        self, pipes: Sequence[int], orphan_limit: float, stderr: int = 2, *, foreign: Sequence[int] = ()
+    ) -> None:
         self.sink: Sink | None = None  # none: only the operator's lines are wanted
-        self._readers = {fd: PipeReader() for fd in pipes}
+        self._readers: dict[int, PipeReader | ForeignReader] = {
+            fd: ForeignReader() if fd in foreign else PipeReader() for fd in pipes
+        }
         self._orphan_limit = orphan_limit
         self._stderr = stderr
         self._reopen = False

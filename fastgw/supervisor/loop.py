@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from fastgw.account.series import SeriesMemory, Word
 from fastgw.clock import Clock
+from fastgw.gateway.document.limit_store import LimitStore
 from fastgw.ipc import messages
 from fastgw.ipc.channel import ChannelClosed, Received
 from fastgw.supervisor import notify
@@ -24,6 +25,7 @@ from fastgw.supervisor.exits import Exit
 from fastgw.supervisor.health import Health
 from fastgw.supervisor.processes import Event, Kind, Process, State, Table
 from fastgw.supervisor.signals import SignalQueue
+from fastgw.supervisor.vitals import Vitals
 from fastgw.worker.follow import Change, Follower
 
 if TYPE_CHECKING:
@@ -55,10 +57,13 @@ class Supervisor:
         self._sockets = booted.sockets
         self._pipes = booted.pipes
         self._notifier = notify.Notifier(settings.environ)
-        self._table = Table(settings.workers)
-        series = SeriesMemory(settings.workers + 2)
+        self._table = Table(settings.workers, valkey=booted.valkey is not None)
+        series = SeriesMemory(settings.workers + 3)
         self._slots = [series.slot(index) for index in range(settings.workers)]
         self._logger_slot = series.slot(settings.workers + 1)
+        self._valkey_slot = series.slot(settings.workers + 2)
+        self._limit_store = LimitStore(None if booted.valkey is None else booted.valkey.url)
+        self._limit_store.follow(settings.document.base.redis)
         self._follower = Follower(
             settings.document,
             booted.snapshot,
@@ -76,11 +81,15 @@ class Supervisor:
             pipes=booted.pipes,
             series=series,
             follower=self._follower,
+            limit_store=self._limit_store,
+            valkey=booted.valkey,
         )
         self._departure = Departure(self._table, booted.sockets, booted.pipes, self._timing, clock)
         self._health = Health(self._table, self._slots, self._timing)
+        self._vitals = None if booted.valkey is None else Vitals(booted.valkey.socket_path, self._table.valkey)
         self._next_tick = clock.now()
         self._announce_by = clock.now() + _CONTROL_WAIT
+        self._valkey_by = clock.now() + self._timing.valkey_wait
         self._announced = False
         self._reload_wanted = False
         self._code = Exit.OK
@@ -92,6 +101,7 @@ class Supervisor:
             self._heed_signals()
             self._reap()
             self._listen()
+            self._look_at_valkey()
             self._compile()
             self._tick()
             self._announce()
@@ -110,6 +120,8 @@ class Supervisor:
             if process.channel is not None:
                 wanted = select.POLLIN | (select.POLLOUT if process.channel.wants_write else 0)
                 poll.register(process.channel.fileno(), wanted)
+        if self._vitals is not None and self._vitals.connected:
+            poll.register(self._vitals.fileno(), select.POLLIN)
         wait = 0.0 if self._follower.busy else max(0.0, self._due() - self._clock.now())
         poll.poll(math.ceil(wait * 1000))
 
@@ -117,7 +129,14 @@ class Supervisor:
         due = self._next_tick
         if self._departure.going:
             return min(due, self._departure.due())
-        waiting = (process.due_at for process in self._table if process.state is State.WAITING)
+        if self._vitals is not None:
+            due = min(due, self._vitals.due())
+        held = self._holding_workers()
+        waiting = (
+            process.due_at
+            for process in self._table
+            if process.state is State.WAITING and not (held and process.kind is Kind.WORKER)
+        )
         return min(due, *waiting, due)
 
     # signals
@@ -171,6 +190,9 @@ class Supervisor:
             return
         if process.kind is Kind.LOGGER:
             self._logger_slot.set(Word.RESPAWNS, process.backoff.deaths)
+        if process.kind is Kind.VALKEY:
+            self._valkey_slot.set(Word.RESPAWNS, process.backoff.deaths)
+            self._valkey_slot.set(Word.PID, 0)
         if process.kind is Kind.WORKER:
             self._slots[process.index].set(Word.RESPAWNS, process.backoff.deaths)
             if self._cannot_boot(process, how):
@@ -253,6 +275,7 @@ class Supervisor:
             gc.enable()
 
     def _on_applied(self, snapshot: Snapshot) -> None:
+        self._limit_store.follow(snapshot.document.base.redis)
         gc.freeze()  # the next fork shares these pages as long as nobody writes to them
         tell(self._table.control, messages.applied(snapshot.version, snapshot.hash))
 
@@ -268,22 +291,41 @@ class Supervisor:
             return
         # From now on, not from when it was due: a pause of the machine is one tick, however long.
         self._next_tick = now + self._timing.tick
-        for worker in self._health.silent():
+        silent = self._health.silent()
+        if self._vitals is not None and self._vitals.missed() >= self._timing.dead_ticks:
+            silent.append(self._table.valkey)
+        for process in silent:
             self._pipes.say(
-                f"fastgw: {worker.name} (pid {worker.pid}) has not moved for "
-                f"{worker.pulse.missed * self._timing.tick:.0f} s and is killed"
+                f"fastgw: {process.name} (pid {process.pid}) has not moved for "
+                f"{process.pulse.missed * self._timing.tick:.0f} s and is killed"
             )
-            worker.turn(Event.KILLED)
-            os.kill(worker.pid, signal.SIGKILL)
+            process.turn(Event.KILLED)
+            os.kill(process.pid, signal.SIGKILL)
         self._health.adopt(now)
+
+    # the embedded Valkey
+
+    def _look_at_valkey(self) -> None:
+        if self._vitals is not None and self._vitals.look(self._clock.now()):
+            self._table.valkey.turn(Event.SERVES)
+
+    def _holding_workers(self) -> bool:
+        """At the start: until there is somebody whom they can ask, or it is clear that there will not soon be."""
+        valkey = self._table.valkey
+        if self._vitals is None or valkey.served or valkey.backoff.deaths or self._departure.going:
+            return False
+        return self._clock.now() < self._valkey_by
 
     # heal
 
     def _heal(self) -> None:
         now = self._clock.now()
+        held = self._holding_workers()
         for process in self._table:
             if process.state is State.WAITING and process.due_at <= now:
-                if self._departure.going and process.kind is not Kind.LOGGER:
+                if self._departure.going and process.kind not in {Kind.LOGGER, Kind.VALKEY}:
+                    continue
+                if held and process.kind is Kind.WORKER:
                     continue
                 self._crew.spawn(process)
         self._crew.connect()
@@ -297,6 +339,6 @@ class Supervisor:
         late = self._clock.now() >= self._announce_by or control.backoff.deaths
         if control.state is State.SERVING or late:
             self._announced = True
-            for line in start_lines(self._settings, self._sockets):
+            for line in start_lines(self._settings, self._sockets, self._limit_store):
                 self._pipes.say(line)
             self._notifier.send(notify.READY)

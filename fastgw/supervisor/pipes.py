@@ -1,5 +1,5 @@
-"""The log pipes: one per worker, one for control, one for the supervisor itself. They outlive whoever holds
-their ends.
+"""The log pipes: one per worker, one for control, one for the supervisor itself, one for an embedded Valkey. They
+outlive whoever holds their ends.
 
 Only the writing end is non-blocking: a full pipe costs lines, never time.
 """
@@ -14,10 +14,10 @@ _PIPE_SIZE = 1024 * 1024
 
 
 class LogPipes:
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, *, valkey: bool = False) -> None:
         self.reading: list[int] = []
         self.writing: list[int] = []
-        for _ in range(workers + 2):
+        for _ in range(workers + 2 + valkey):
             read, write = os.pipe2(os.O_CLOEXEC)
             os.set_blocking(write, False)
             try:
@@ -28,6 +28,7 @@ class LogPipes:
             self.writing.append(write)
         self._control = workers
         self._own = workers + 1
+        self._valkey = workers + 2
 
     def of_worker(self, index: int) -> int:
         return self.writing[index]
@@ -35,6 +36,15 @@ class LogPipes:
     @property
     def of_control(self) -> int:
         return self.writing[self._control]
+
+    @property
+    def of_valkey(self) -> int:
+        return self.writing[self._valkey]
+
+    @property
+    def foreign(self) -> list[int]:
+        """The reading ends of those whose lines are not ours in form."""
+        return self.reading[self._valkey :]
 
     def say(self, text: str) -> None:
         """A line for the operator, through the logger: a blocked terminal does not block the supervisor."""

@@ -17,6 +17,7 @@ class Kind(Enum):
     WORKER = "worker"
     CONTROL = "control"
     LOGGER = "logger"
+    VALKEY = "valkey"
 
 
 class State(Enum):
@@ -122,17 +123,22 @@ class Process:
 
 
 class Table:
-    """All places: the workers by index, control, the logger."""
+    """All places: the workers by index, control, the logger, the embedded Valkey (gone from the outset where the
+    configuration wants none)."""
 
-    __slots__ = ("control", "logger", "workers")
+    __slots__ = ("control", "logger", "valkey", "workers")
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, *, valkey: bool = False) -> None:
         self.workers = [Process(Kind.WORKER, index) for index in range(workers)]
         self.control = Process(Kind.CONTROL)
         self.logger = Process(Kind.LOGGER)
+        self.valkey = Process(Kind.VALKEY)
+        if not valkey:
+            self.valkey.turn(Event.TOLD_TO_END)
 
     def __iter__(self) -> Iterator[Process]:
-        """The logger first: what the others have to say at birth must have a reader."""
+        """The logger first: what the others have to say at birth must have a reader. Then whom they will ask."""
         yield self.logger
+        yield self.valkey
         yield self.control
         yield from self.workers

@@ -23,11 +23,13 @@ class Timing:
     stop_grace: float = 2.0  # from "stop at once" to SIGKILL
     drain_grace: float = 3.0  # beyond `drain.delay` plus `drain.timeout`, to SIGKILL
     compile_slice: float = 0.005  # compiling a new document never delays the loop by more
+    valkey_wait: float = 1.0  # the first workers are born without an embedded server that takes longer
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What to run. `workers` is resolved: `auto` has become a number."""
+    """What to run. `workers` is resolved: `auto` has become a number. `valkey`: the binary of the embedded server;
+    None: none is wanted."""
 
     config_path: Path
     document: Document
@@ -35,3 +37,4 @@ class Settings:
     workers: int
     environ: Mapping[str, str]
     timing: Timing = field(default_factory=Timing)
+    valkey: Path | None = None

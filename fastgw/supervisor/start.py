@@ -25,6 +25,8 @@ def run(settings: Settings, roles: Roles, clock: Clock | None = None) -> Exit:
         finally:
             booted.sockets.close()
             booted.sockets.close_admin()
+            if booted.valkey is not None:
+                booted.valkey.close()
     except BootError as error:
         sys.stderr.write(f"fastgw: {error}\n")
         return error.code

@@ -12,8 +12,10 @@ from fastgw.clock import Clock
 
 if TYPE_CHECKING:
     from fastgw.account.series import SeriesMemory, Slot
+    from fastgw.gateway.document.limit_store import LimitStore
     from fastgw.gateway.document.model import Document
     from fastgw.gateway.snapshot import Snapshot
+    from fastgw.limiter.options import LimiterOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,10 @@ class Plane(Protocol):
     def set_addresses(
         self, upstream: str, host: str, port: int, addresses: list[str], error: str | None
     ) -> None: ...
+
+    def set_store(self, store: LimiterOptions | None) -> None: ...
+
+    def set_instances(self, count: int) -> None: ...
 
     def needs_addresses(self) -> bool: ...
 
@@ -56,7 +62,10 @@ class Plane(Protocol):
     def log(self, line: str) -> None: ...
 
 
-PlaneFactory = Callable[[asyncio.AbstractEventLoop, "Snapshot", "Slot", int, int, int, Clock], Plane]
+# The last one: where limits are kept; None: in each worker by itself.
+PlaneFactory = Callable[
+    [asyncio.AbstractEventLoop, "Snapshot", "Slot", int, int, int, Clock, "LimiterOptions | None"], Plane
+]
 
 
 class Build(Protocol):
@@ -87,5 +96,6 @@ class Birth:
     document: Document
     snapshot: Snapshot
     addresses: Sequence[Mapping[str, object]]  # the last `addresses` message of each name
+    limit_store: LimitStore  # this process's own from the fork on
     plane: PlaneFactory
     build: Build

@@ -47,6 +47,7 @@ class ControlLink:
         self._slot = birth.series.slot(birth.index)
         self._on_addresses = on_addresses
         self._on_lost = on_lost
+        self._limit_store = birth.limit_store
         self._channel: WatchedChannel | None = None
         self._slicing = False
         self.follower = Follower(
@@ -99,6 +100,8 @@ class ControlLink:
         elif received.type == "addresses":
             self.set_addresses(message)
             self._on_addresses()
+        elif received.type == "instances":
+            self._plane.set_instances(int(message["count"]))
         if received.fd is not None:
             os.close(received.fd)  # no message of control carries one
 
@@ -113,6 +116,8 @@ class ControlLink:
 
     def _on_applied(self, snapshot: Snapshot) -> None:
         self._plane.apply(snapshot)
+        if self._limit_store.follow(snapshot.document.base.redis):
+            self._plane.set_store(self._limit_store.options)
         self._note_version(snapshot)
         self._send(messages.applied(snapshot.version, snapshot.hash))
 

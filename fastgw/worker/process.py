@@ -78,8 +78,9 @@ class Worker:
         self._ending = Ending()
         self._addresses_came = asyncio.Event()
         self._plane = birth.plane(
-            loop, birth.snapshot, self._slot, birth.index, birth.workers, birth.log_fd, clock
-        )
+            loop, birth.snapshot, self._slot, birth.index, birth.workers, birth.log_fd, clock,
+            birth.limit_store.options,
+        )  # fmt: skip
         self._listening = Listening(birth, self._plane)
         self._control = ControlLink(
             birth, loop, clock, self._plane, on_addresses=self._on_addresses, on_lost=self._on_control_lost

@@ -37,6 +37,9 @@ class Part:
     delay: float = 0.0
     timeout: float = 2.0
     max_connections: int = 64
+    url: str = "embedded"
+    prefix: str = "rig:"
+    limits: tuple[str, ...] = ()
 
 
 @dataclass
@@ -46,6 +49,8 @@ class Base:
     drain: Part
     log: Part
     server: Part = field(default_factory=Part)
+    redis: Part | None = None
+    limits: tuple[Part, ...] = ()
 
 
 @dataclass
@@ -53,6 +58,7 @@ class Document:
     base: Base
     hash: str
     texts: dict[str, bytes] = field(default_factory=dict)
+    routes: dict[str, Part] = field(default_factory=dict)
 
     def parts(self) -> dict[str, bytes]:
         return dict(self.texts)
@@ -86,7 +92,7 @@ class Build:
 class Plane:
     """The data plane's interface over a line protocol."""
 
-    def __init__(self, loop, snapshot, slot, index, workers, log_fd, clock) -> None:
+    def __init__(self, loop, snapshot, slot, index, workers, log_fd, clock, store) -> None:
         self.loop = loop
         self.snapshot = snapshot
         self.slot = slot
@@ -96,6 +102,7 @@ class Plane:
         self.closing = False
         self.draining = False
         self.ticking: asyncio.TimerHandle | None = None
+        self.store = store
 
     def apply(self, snapshot) -> None:
         self.snapshot = snapshot
@@ -105,6 +112,12 @@ class Plane:
 
     def set_addresses(self, upstream, host, port, addresses, error) -> None:
         self.log(f"addresses {upstream} {host}:{port} {','.join(addresses)}")
+
+    def set_store(self, store) -> None:
+        self.store = store
+
+    def set_instances(self, count) -> None:
+        self.log(f"instances {count}")
 
     def needs_addresses(self) -> bool:
         return False
@@ -171,6 +184,8 @@ class Line(asyncio.Protocol):
                     answer = "dropped"
             elif word == "fds":
                 answer = " ".join(sorted(os.readlink(f"/proc/self/fd/{fd}") for fd in open_fds()))
+            elif word == "store":
+                answer = "local" if plane.store is None else plane.store.url
             elif word == "spin":
                 while True:  # a callback that never returns
                     pass
@@ -289,6 +304,8 @@ def main() -> int:
         admin=Part(address=parse_address(told["admin"])),
         drain=Part(delay=told.get("delay", 0.0), timeout=told.get("drain", 2.0)),
         log=Part(access=told.get("log", "none")),
+        redis=Part(url=told["redis"], timeout=0.025) if "redis" in told else None,
+        limits=(Part(),) * told.get("limits", 0),
     )
     texts = {"route:x": told.get("text", "fine").encode()}
     settings = Settings(
@@ -298,6 +315,7 @@ def main() -> int:
         workers=told.get("workers", 2),
         environ=dict(os.environ),
         timing=Timing(**told.get("timing", {})),
+        valkey=Path(told["valkey"]) if "valkey" in told else None,
     )
     worker = {"fail": failing_worker, "die": dying_worker}.get(told.get("worker", ""), worker_main)
     return int(run(settings, Roles(worker, control, Plane, Build())))

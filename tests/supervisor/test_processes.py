@@ -65,4 +65,4 @@ def test_a_place_outlives_its_processes():
 
 def test_the_logger_is_started_first():
     table = Table(2)
-    assert [process.name for process in table] == ["logger", "control", "worker 0", "worker 1"]
+    assert [process.name for process in table] == ["logger", "valkey", "control", "worker 0", "worker 1"]
