@@ -12,6 +12,8 @@ import click
 if TYPE_CHECKING:
     from fastgw.supervisor.settings import Settings
 
+SHOWN = 20  # warnings at the start
+
 
 @click.command("run", short_help="Run the gateway in the foreground.")
 @click.option(
@@ -81,8 +83,10 @@ def settings_of(path: Path) -> Settings:
     environ = dict(os.environ)
     written = load_file(path, environ)
     version, document = current(open_store(written.base.store), written, "start")
-    for warning in document.warnings:
+    for warning in document.warnings[:SHOWN]:
         click.echo(f"fastgw: warning: {warning}", err=True)
+    if len(document.warnings) > SHOWN:
+        click.echo(f"fastgw: {len(document.warnings) - SHOWN} more warnings: see `fastgw check`", err=True)
     return Settings(
         config_path=path.absolute(),
         document=document,
