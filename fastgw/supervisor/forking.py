@@ -56,14 +56,15 @@ def _settle(keep: set[int], orphan_signal: signal.Signals) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     # Whoever can do better than to die at once installs its own handler.
     signal.signal(orphan_signal, signal.SIG_DFL)
-    _die_with_parent(orphan_signal)
+    die_with_parent(orphan_signal)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
     close_all_but(keep | {0, 1, 2})
 
 
-def _die_with_parent(orphan_signal: signal.Signals) -> None:
+def die_with_parent(orphan_signal: signal.Signals) -> None:
+    """How this process learns that its parent is dead; replaces what was said before, and outlives an exec."""
     try:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(orphan_signal), 0, 0, 0)
     except (OSError, AttributeError):

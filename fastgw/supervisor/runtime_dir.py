@@ -29,8 +29,9 @@ _SWEPT = 10_000
 class RuntimeDirectory:
     """Mode 0700. Raises BootError where none can be made."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        for base in _bases(environ):
+    def __init__(self, environ: Mapping[str, str], usual: str = "/tmp") -> None:
+        bases = _bases(environ, usual)
+        for base in bases:
             _sweep(base)
             try:
                 path = tempfile.mkdtemp(prefix=_PREFIX, dir=base)
@@ -41,10 +42,9 @@ class RuntimeDirectory:
                 self._lock = _locked(path)
                 return
             os.rmdir(path)
-        tried = ", ".join(_bases(environ))
         raise BootError(
             Exit.CANNOT_BOOT,
-            f"no folder for the embedded server's socket can be made in {tried}; set TMPDIR to a folder that this "
+            f"no folder for the embedded server's socket can be made in {", ".join(bases)}; set TMPDIR to a folder that this "
             "user can write to, and whose name is short",
         )
 
@@ -54,13 +54,13 @@ class RuntimeDirectory:
         os.close(self._lock)
 
 
-def _bases(environ: Mapping[str, str]) -> list[str]:
+def _bases(environ: Mapping[str, str], usual: str) -> list[str]:
     """The service manager's, the session's, then the usual one for temporary files."""
     wanted = [
         environ.get("RUNTIME_DIRECTORY", "").partition(":")[0],
         environ.get("XDG_RUNTIME_DIR", ""),
         environ.get("TMPDIR", ""),
-        "/tmp",
+        usual,
     ]
     return list(dict.fromkeys(base for base in wanted if os.path.isabs(base)))
 

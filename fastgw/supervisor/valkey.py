@@ -9,6 +9,7 @@ import signal
 from collections.abc import Mapping
 from pathlib import Path
 
+from fastgw.supervisor.forking import die_with_parent
 from fastgw.supervisor.runtime_dir import RuntimeDirectory
 
 # Some 400,000 buckets of 150 bytes. What is over that is evicted, those first that live shortest: a bucket lives as
@@ -46,6 +47,8 @@ class Valkey:
         """In the forked child: become the server. Returns (an exit code) only where that fails."""
         os.dup2(log_fd, 1)
         os.dup2(log_fd, 2)
+        # It has a use of its own for the signal that our children get.
+        die_with_parent(signal.SIGKILL)
         # A terminal's Ctrl-C and a service manager's TERM reach every process of the group, and the server would heed
         # them while workers still ask it. It installs its own handlers, so ignoring is not enough; it ends by KILL,
         # and loses nothing: it keeps nothing.
