@@ -1,0 +1,139 @@
+"""One command to the store: the decisions of one turn of the event loop, on its way there and back.
+
+It speaks the script's language (script.py): encodes what is asked, checks what is answered, tells each bucket's record.
+What becomes of the decisions is limiter.py's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from fastgw.limiter.limit import Limit
+from fastgw.limiter.memory import Record
+from fastgw.limiter.script import MAX_BUCKETS, SHA, SHADOW, TEXT
+
+if TYPE_CHECKING:
+    from fastgw.limiter.limiter import Waiter
+
+MAX_DECISIONS: Final = 128
+MAX_OPS: Final = 4000  # the script unpacks them on Lua's stack, which takes 8,000
+_CALL: Final = {
+    False: b"$7\r\nEVALSHA\r\n$%d\r\n%b\r\n" % (len(SHA), SHA),
+    True: b"$4\r\nEVAL\r\n$%d\r\n%b\r\n" % (len(TEXT), TEXT),
+}
+
+
+class Decision:
+    """What waits for the store. `held`: records whose token was taken from the lease; they are not asked for."""
+
+    __slots__ = ("held", "limits", "records", "waiter")
+
+    def __init__(
+        self, limits: tuple[Limit, ...], records: list[Record], held: list[Record] | None, waiter: Waiter
+    ) -> None:
+        self.limits = limits
+        self.records = records
+        self.held = held
+        self.waiter = waiter
+
+
+class Malformed(Exception):
+    """The store's answer is not one of the script's."""
+
+
+class Command:
+    __slots__ = (
+        "_keys", "_uses", "decisions", "leases", "ops", "records", "repeated", "sent_at", "serial", "settled",
+    )  # fmt: skip
+
+    def __init__(self, serial: int) -> None:
+        self.serial = serial  # never 0: a record's `batch` says where its `index` counts
+        self.decisions: list[Decision] = []
+        self.records: list[Record] = []
+        self.leases: list[tuple[Record, int]] = []
+        self.ops = bytearray()
+        self.sent_at = 0.0
+        self.repeated = False  # with the whole script, after NOSCRIPT
+        self.settled = False  # answered or given up: what comes now concerns nobody
+        self._uses = 0
+        self._keys: set[bytes] = set()  # those of which other records may exist
+
+    def has_room(self, records: list[Record]) -> bool:
+        if len(self.decisions) >= MAX_DECISIONS or len(self.records) + len(records) > MAX_BUCKETS:
+            return False
+        if len(self.ops) > MAX_OPS:
+            return False
+        # A bucket may stand in a command once. Two records of one bucket are rare: a caller in two tiers at once.
+        return not any(
+            record.batch != self.serial and record.table.family.tables > 1 and record.key in self._keys
+            for record in records
+        )
+
+    def decide(self, decision: Decision) -> None:
+        self.decisions.append(decision)
+        ops = self.ops
+        held = decision.held
+        for limit, record in zip(decision.limits, decision.records, strict=True):
+            if held is not None and record in held:
+                continue
+            if limit.shadow:
+                ops.append(SHADOW)
+            ops.append(record.index if record.batch == self.serial else self._place(record))
+            record.used += 1
+            self._uses += 1
+        ops.append(0)
+
+    def lease(self, record: Record, wanted: int) -> None:
+        if record.batch != self.serial:
+            self._place(record)
+        record.refilling = True
+        self.leases.append((record, wanted))
+
+    def _place(self, record: Record) -> int:
+        self.records.append(record)
+        record.batch = self.serial
+        record.index = len(self.records)
+        if record.table.family.tables > 1:
+            self._keys.add(record.key)
+        return record.index
+
+    def encode(self) -> bytes:
+        records = self.records
+        count = b"%d" % len(records)
+        parts = [
+            b"*%d\r\n" % (4 + 2 * len(records) + 2 * len(self.leases)),
+            _CALL[self.repeated],
+            b"$%d\r\n%b\r\n" % (len(count), count),
+        ]
+        parts += [record.key for record in records]
+        parts += [record.table.spec for record in records]
+        parts.append(b"$%d\r\n%b\r\n" % (len(self.ops), bytes(self.ops)))
+        for record, wanted in self.leases:
+            for number in (b"%d" % record.index, b"%d" % wanted):
+                parts.append(b"$%d\r\n%b\r\n" % (len(number), number))
+        return b"".join(parts)
+
+    def read(self, answer: object, now: float) -> bytes:
+        """The outcomes; each record has learnt what concerns it. Malformed if it is anything else."""
+        records, leases = self.records, self.leases
+        if type(answer) is not list or len(answer) != 1 + len(records) + len(leases):
+            raise Malformed
+        outcomes = answer[0]
+        if type(outcomes) is not bytes or len(outcomes) != self._uses or outcomes.strip(b"01"):
+            raise Malformed
+        if any(type(number) is not int or number < 0 for number in answer[1:]):
+            raise Malformed
+        granted = [0] * len(records)
+        for (record, wanted), tokens in zip(leases, answer[1 + len(records) :], strict=True):
+            if tokens > wanted:
+                raise Malformed
+            granted[record.index - 1] = tokens
+        for record, micro, tokens in zip(records, answer[1:], granted, strict=False):
+            record.learn(micro, tokens, self.sent_at, now)
+        return outcomes
+
+    def settle(self) -> None:
+        """Answered or given up. Leases that come all the same are lost."""
+        self.settled = True
+        for record, _ in self.leases:
+            record.refilling = False
