@@ -42,9 +42,10 @@ class RuntimeDirectory:
                 self._lock = _locked(path)
                 return
             os.rmdir(path)
+        tried = ", ".join(bases)
         raise BootError(
             Exit.CANNOT_BOOT,
-            f"no folder for the embedded server's socket can be made in {", ".join(bases)}; set TMPDIR to a folder that this "
+            f"no folder for the embedded server's socket can be made in {tried}; set TMPDIR to a folder that this "
             "user can write to, and whose name is short",
         )
 
