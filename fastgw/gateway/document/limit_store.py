@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fastgw.gateway.document.process import EMBEDDED
 from fastgw.limiter.options import LimiterOptions
 
 if TYPE_CHECKING:
     from fastgw.gateway.document.process import RedisOptions
-
-EMBEDDED = "embedded"
 
 
 class LimitStore:

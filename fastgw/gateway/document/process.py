@@ -26,8 +26,11 @@ from fastgw.config.fields import (
 )
 from fastgw.config.options import Options, written, wrong
 from fastgw.config.quantities import parse_duration, parse_size
+from fastgw.limiter.options import parse_url
 
 MAX_WORKERS = 512
+MIN_STORE_TIMEOUT = 0.001
+MAX_STORE_TIMEOUT = 1.0
 MIN_TOKEN = 32  # bytes of the admin token where others can reach the address
 
 
@@ -70,19 +73,35 @@ class AdminOptions(Options):
                     "machines; write a longer random one")  # fmt: skip
 
 
+EMBEDDED = "embedded"  # a server that the gateway runs itself
+
+
 def _redis_url(text: str) -> str:
-    if text == "embedded" or re.fullmatch(r"(?:rediss?|unix)://[\x21-\x7e]+", text):
+    if text == EMBEDDED:
         return text
-    raise ValueError(
-        "this is no Redis; write embedded, redis://host:port, rediss://host:port or unix:///path"
-    )
+    if "://" not in text:
+        raise ValueError("this is no Redis; write embedded, redis://host:port, rediss://host:port or unix:///path")
+    parse_url(text)
+    return text
 
 
 class RedisOptions(Options):
     url: Annotated[str, from_secret_text(_redis_url, "write embedded, redis://host:port or unix:///path"),
-                   WithJsonSchema({"type": "string"})] = "embedded"  # fmt: skip
-    prefix: Text = "fastgw:"
+                   WithJsonSchema({"type": "string"})] = Field(
+        EMBEDDED, description="embedded (a private server that the gateway runs), redis://, rediss:// or unix:///path"
+    )  # fmt: skip
+    prefix: Text = Field("fastgw:", description="of every key; the same on all gateways that share their limits")
     timeout: Duration = written("25ms", parse_duration, "the longest that a request waits for a decision")
+
+    @model_validator(mode="after")
+    def _usable(self) -> RedisOptions:
+        # A key is prefix{value}limit: a brace before the value's would decide on which node of a cluster it lives.
+        if not re.fullmatch(r"[\x21-\x7a|~]{1,64}", self.prefix):
+            raise wrong(f"prefix {shown(self.prefix)} cannot begin a key; write up to 64 visible ASCII characters "
+                        "without braces, as in fastgw:")  # fmt: skip
+        if not MIN_STORE_TIMEOUT <= self.timeout <= MAX_STORE_TIMEOUT:
+            raise wrong("timeout is out of bounds: every request may wait so long; write a duration from 1ms to 1s")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
