@@ -32,8 +32,6 @@ PATHS: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
     (("upstreams", "*", "tls", "ca"), ""),
     (("upstreams", "*", "tls", "certificate"), ""),
     (("upstreams", "*", "tls", "key"), ""),
-    (("issuers", "*", "jwks_file"), ""),
-    (("issuers", "*", "public_key"), ""),
 )
 NO_PATHS: Final = frozenset({"stdout", "none", ""})
 

@@ -17,6 +17,7 @@ from fastgw.config.paths import text_of
 from fastgw.config.yaml import Source, parse
 from fastgw.gateway.document.callers import contradictions, doubts, exposed
 from fastgw.gateway.document.files import localise
+from fastgw.gateway.document.key_files import embed_keys
 from fastgw.gateway.document.model import Document, apply_parts, document_hash, part_hash, split
 from fastgw.gateway.document.options import (
     DEFAULT_INSTANCE,
@@ -43,6 +44,7 @@ def load_file(path: Path, environ: Mapping[str, str]) -> Document:
         if isinstance(plain, dict):
             _fill_in(plain, environ)
             found += localise(plain, path.absolute().parent)
+            found += embed_keys(plain, path.absolute().parent)
         document, more = _check(plain, lambda doubt: _at_its_line(doubt, source))
         for finding in [*found, *more]:
             _report(finding, source)

@@ -1,11 +1,16 @@
-"""What an operator can say about issuers, API keys, consumers, and who may use a route. Not built yet."""
+"""What an operator can say about issuers, API keys, consumers, and who may use a route.
+
+Keys out of files are in the document as text (gateway/document/key_files.py puts them there): no path is read here.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
+import orjson
 from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
 
 from fastgw.config.errors import shown
@@ -16,6 +21,7 @@ from fastgw.policy.mode import ENFORCE, Mode
 
 ALGORITHMS = ("HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512",
               "ES256", "ES384", "ES512", "EdDSA")  # fmt: skip
+HMAC = ("HS256", "HS384", "HS512")
 MIN_SECRET = 32  # bytes: RFC 7518 section 3.2 asks for as many as the hash of HS256 has
 
 
@@ -40,6 +46,62 @@ def _digest(value: object) -> str:
     return value
 
 
+def _scope(value: object) -> str:
+    # RFC 6749 section 3.3; it stands in quotes in WWW-Authenticate.
+    if type(value) is not str or not re.fullmatch(r"[\x21\x23-\x5b\x5d-\x7e]+", value):
+        raise wrong(f"{shown(value)} is no scope; write one word a scope, without quotes and backslashes")
+    return value
+
+
+def _pem(value: object) -> str:
+    from fastgw.policy.auth.keys import BadKey, from_pem  # noqa: PLC0415 (0.15 s that most configurations need not)
+
+    if type(value) is not str or "-----BEGIN" not in value:
+        raise wrong("this is no public key; write the path of a PEM file, or in the admin API the PEM itself")
+    try:
+        from_pem(value)
+    except BadKey as error:
+        raise wrong(str(error)) from None
+    return value
+
+
+def _jwks(value: object) -> str:
+    from fastgw.policy.auth.keys import BadKey, read_jwks  # noqa: PLC0415 (see above)
+
+    if type(value) is not str or not value.lstrip().startswith("{"):
+        raise wrong("this is no JWKS; write the path of a JWKS file, or in the admin API the JSON itself as text")
+    try:
+        usable = read_jwks(value)
+    except BadKey as error:
+        raise wrong(str(error)) from None
+    if re.search(r'"(?:d|k)"\s*:', value):
+        raise wrong("there is a private or secret key in it; write the public halves only")
+    return orjson.dumps({"keys": usable}).decode()
+
+
+def _url(value: object) -> str:
+    # Not repeated: it may hold a password.
+    help_text = "this is no address of a JWKS; write https://host/path"
+    if type(value) is not str or not re.fullmatch(r"[\x21-\x7e]+", value):
+        raise wrong(help_text)
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        raise wrong(help_text) from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise wrong(help_text)
+    return value
+
+
+Scope = Annotated[str, PlainValidator(_scope), WithJsonSchema({"type": "string"})]
+PemText = Annotated[
+    str, PlainValidator(_pem), WithJsonSchema({"type": "string", "description": "the path of a PEM file"})
+]
+JwksText = Annotated[
+    str, PlainValidator(_jwks), WithJsonSchema({"type": "string", "description": "the path of a JWKS file"})
+]
+JwksUrl = Annotated[str, PlainValidator(_url), WithJsonSchema({"type": "string"})]
 Method = Annotated[
     AuthMethod,
     PlainValidator(_method),
@@ -56,17 +118,23 @@ Method = Annotated[
 
 class AuthOptions(Options):
     any: List[Method]
-    scopes: List[Text] = ()
+    scopes: List[Scope] = Field((), description="all of them are needed")
     mode: Mode = ENFORCE
+
+    @model_validator(mode="after")
+    def _some_way_in(self) -> AuthOptions:
+        if not self.any:
+            raise wrong("any is empty, so nobody could come in; write api_key or jwt: <issuer>")
+        return self
 
 
 class IssuerOptions(Options):
-    issuer: Text | None = None
-    audience: Text | None = None
+    issuer: Text | None = Field(None, description="what iss must be; absent: it is not looked at")
+    audience: Text | None = Field(None, description="what aud must name; absent: a token with aud is refused")
     algorithms: List[Annotated[str, *one_of(*ALGORITHMS)]]
-    jwks_url: Text | None = None
-    jwks_file: Text | None = None
-    public_key: Text | None = None
+    jwks_url: JwksUrl | None = None
+    jwks_file: JwksText | None = None
+    public_key: PemText | None = None
     secret: Secret | None = None
     jwks_refresh: Duration = written("10m", parse_duration)
     required_claims: List[Text] = ("exp", "sub")
@@ -86,7 +154,35 @@ class IssuerOptions(Options):
             )
         if self.secret is not None and len(self.secret.encode()) < MIN_SECRET:
             raise wrong(f"the secret has less than {MIN_SECRET} bytes; write a longer random one")
+        if not self.algorithms:
+            raise wrong("algorithms is empty; write those that the issuer signs with")
+        if self.jwks_refresh < 1.0:
+            raise wrong("jwks_refresh is too short; write 1s or more")
+        self._algorithms_fit()
         return self
+
+    def _algorithms_fit(self) -> None:
+        """RFC 8725 section 3.1: a key is used with algorithms of its own kind only."""
+        for algorithm in self.algorithms:
+            if (algorithm in HMAC) != (self.secret is not None):
+                cure = "write HS256, HS384 or HS512, or give a public key" if self.secret else "it needs a secret"
+                kind = "a secret" if self.secret is not None else "public keys"
+                raise wrong(f"{algorithm} does not fit {kind}; {cure}")
+        if self.public_key is None and self.jwks_file is None:
+            return
+        from fastgw.policy.auth.keys import from_jwks, from_pem, read_jwks  # noqa: PLC0415 (see above)
+
+        keys = (
+            (from_pem(self.public_key),)
+            if self.public_key is not None
+            else from_jwks(read_jwks(self.jwks_file or ""))
+        )
+        fitting = frozenset().union(*(key.algorithms for key in keys))
+        for algorithm in self.algorithms:
+            if algorithm not in fitting:
+                raise wrong(
+                    f"{algorithm} does not fit the key; write {' or '.join(sorted(fitting))}, or remove it"
+                )
 
 
 class ApiKeysOptions(Options):
@@ -101,6 +197,6 @@ class SubjectOptions(Options):
 class ConsumerOptions(Options):
     name: Name
     tier: Name | None = None
-    scopes: List[Text] = ()
+    scopes: List[Scope] = ()
     keys: List[Annotated[str, PlainValidator(_digest), WithJsonSchema({"type": "string"})]] = ()
     subjects: List[SubjectOptions] = ()

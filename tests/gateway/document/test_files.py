@@ -27,7 +27,6 @@ def test_paths_start_at_the_directory_of_the_file() -> None:
         "upstreams": {
             "a": {"targets": ["unix:b.sock", {"url": "unix:c.sock"}, "http://x"], "tls": {"ca": "ca.pem"}}
         },
-        "issuers": {"m": {"jwks_file": "../jwks.json"}},
     }
     assert list(localise(plain, Path("/etc/fastgw"))) == []
     assert plain == {
@@ -44,7 +43,6 @@ def test_paths_start_at_the_directory_of_the_file() -> None:
                 "tls": {"ca": "/etc/fastgw/ca.pem"},
             }
         },
-        "issuers": {"m": {"jwks_file": "/etc/jwks.json"}},
     }
 
 
