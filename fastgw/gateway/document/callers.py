@@ -64,20 +64,50 @@ def doubts(
     base: BaseOptions, places: Mapping[str, int], routes: Mapping[str, RouteOptions]
 ) -> Iterator[Finding]:
     """Of a document that is right."""
-    tiers = {consumer.tier for consumer in base.consumers if consumer.tier is not None}
-    holders = [frozenset(consumer.scopes) for consumer in base.consumers if consumer.keys]
+    tiers = _Words({consumer.tier for consumer in base.consumers if consumer.tier is not None})
+    holders = _Holders(base)
     for name, route in routes.items():
         path: Path = ("routes", places[name])
         for number, limit in enumerate(route.limits):
             for tier in limit.tiers:
-                if tier not in tiers:
-                    hint = suggestion(tier, sorted(tiers)) or "; give one a tier, or remove this line"
+                if tier not in tiers.known:
+                    hint = tiers.hint(tier) or "; give one a tier, or remove this line"
                     place = (*path, "limits", number, "tiers", tier)
                     yield Finding(place, f"no consumer is in the tier {shown(tier)}{hint}")
         yield from _unreachable(route, (*path, "auth"), holders)
 
 
-def _unreachable(route: RouteOptions, path: Path, holders: list[frozenset[str]]) -> Iterator[Finding]:
+class _Words:
+    """Words that exist, and the nearest to one that does not. Looked for once: thousands of routes may share it."""
+
+    def __init__(self, known: set[str]) -> None:
+        self.known = known
+        self._hints: dict[str, str] = {}
+
+    def hint(self, word: str) -> str:
+        if word not in self._hints:
+            self._hints[word] = suggestion(word, sorted(self.known))
+        return self._hints[word]
+
+
+class _Holders:
+    """The consumers with keys, as sets of scopes."""
+
+    def __init__(self, base: BaseOptions) -> None:
+        self._sets = {frozenset(consumer.scopes) for consumer in base.consumers if consumer.keys}
+        self.scopes = _Words({scope for scopes in self._sets for scope in scopes})
+        self._whole: dict[tuple[str, ...], bool] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._sets)
+
+    def one_has(self, scopes: tuple[str, ...]) -> bool:
+        if scopes not in self._whole:
+            self._whole[scopes] = any(held.issuperset(scopes) for held in self._sets)
+        return self._whole[scopes]
+
+
+def _unreachable(route: RouteOptions, path: Path, holders: _Holders) -> Iterator[Finding]:
     """Where only API keys count and none will do. (What a token brings is not known here.)"""
     auth = route.auth
     if auth is None or any(method.kind != "api_key" for method in auth.any):
@@ -86,12 +116,12 @@ def _unreachable(route: RouteOptions, path: Path, holders: list[frozenset[str]])
         yield Finding((*path, "any"), "no consumer has a key, so every request is refused; "
                                       "make one with `fastgw token --api-key`, and list it under consumers")  # fmt: skip
         return
-    missing = [scope for scope in auth.scopes if not any(scope in scopes for scopes in holders)]
+    missing = [scope for scope in auth.scopes if scope not in holders.scopes.known]
     for scope in missing:
-        hint = suggestion(scope, sorted(frozenset().union(*holders))) or "; give it to one"
+        hint = holders.scopes.hint(scope) or "; give it to one"
         yield Finding((*path, "scopes"), f"no consumer with a key has the scope {shown(scope)}, "
                                          f"so every request is refused{hint}")  # fmt: skip
-    if not missing and not any(scopes.issuperset(auth.scopes) for scopes in holders):
+    if not missing and not holders.one_has(auth.scopes):
         yield Finding((*path, "scopes"), "no consumer with a key has all of these scopes, so every request is refused; "
                                          "give them to one")  # fmt: skip
 
