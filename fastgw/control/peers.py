@@ -36,29 +36,32 @@ class Peer:
     holds: str | None = None  # hash of what it will hold once it has taken all that was sent; None: unknown
     version: int = 0  # what it said that it serves
     rejected: int = 0  # the last version that it refused
-    owed: dict[NameKey, Message] = field(default_factory=dict)  # addresses that were not sent yet
+    owed: dict[NameKey, Message] = field(default_factory=dict)  # addresses and keys that were not sent yet
     paying: bool = False
 
 
 class Peers:
-    """`on_supervisor` gets what only the supervisor says; `on_orphaned` is called when it is gone."""
+    """`on_supervisor` gets what only the supervisor says; `on_orphaned` is called when it is gone; `on_unknown_key`
+    gets a worker's index and the source of keys that it asks about."""
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         log: OperatorLog,
         history: History,
-        addresses: Iterable[Message],
+        facts: Iterable[Message],
         *,
         on_supervisor: Callable[[Received], None],
         on_orphaned: Callable[[], None],
+        on_unknown_key: Callable[[int, str], None] | None = None,
     ) -> None:
         self._loop = loop
         self._log = log
         self._history = history
-        self._addresses = {_key(message): message for message in addresses}
+        self._facts = {_key(message): message for message in facts}
         self._on_supervisor = on_supervisor
         self._on_orphaned = on_orphaned
+        self._on_unknown_key = on_unknown_key
         self._peers: dict[int, Peer] = {}
         self._heard = asyncio.Event()
 
@@ -102,14 +105,21 @@ class Peers:
             if peer.greeted:
                 self._send_document(peer)
 
-    def tell_addresses(self, message: Message) -> None:
-        self._addresses[_key(message)] = message
+    def tell(self, index: int, message: Message) -> None:
+        """One worker, if it is there."""
+        peer = self._peers.get(index)
+        if peer is not None and peer.greeted:
+            peer.channel.send(message)
+
+    def tell_facts(self, message: Message) -> None:
+        """`addresses` or `keys`: to everybody, and to whoever comes later."""
+        self._facts[_key(message)] = message
         for peer in list(self._peers.values()):
             if peer.greeted:
                 self._owe(peer, [message])
 
-    def forget_addresses(self, wanted: Callable[[Mapping[str, object]], bool]) -> None:
-        self._addresses = {key: message for key, message in self._addresses.items() if wanted(message)}
+    def forget_facts(self, wanted: Callable[[Mapping[str, object]], bool]) -> None:
+        self._facts = {key: message for key, message in self._facts.items() if wanted(message)}
 
     async def applied(self, version: int, patience: float) -> tuple[int, int]:
         """Wait until every worker serves `version` or has refused it: how many serve it, of how many."""
@@ -135,16 +145,18 @@ class Peers:
             peer.greeted = True
             peer.version = int(message["version"])
             self._send_document(peer)
-            self._owe(peer, self._addresses.values())
+            self._owe(peer, self._facts.values())
         elif received.type == "applied":
             peer.version = int(message["version"])
             # What it did not know before, it could not take addresses for.
-            self._owe(peer, self._addresses.values())
+            self._owe(peer, self._facts.values())
         elif received.type == "rejected":
             peer.rejected = int(message["version"])
             peer.holds = None
             who = "the supervisor" if peer.index == SUPERVISOR else f"worker {peer.index}"
             self._log.say(f"control: {who} refused version {peer.rejected}: {message['error']}")
+        elif received.type == "unknown_key" and self._on_unknown_key is not None:
+            self._on_unknown_key(peer.index, str(message["source"]))
         elif peer.index == SUPERVISOR:
             self._on_supervisor(received)
             return
@@ -185,4 +197,8 @@ class Peers:
 
 
 def _key(message: Mapping[str, object]) -> NameKey:
+    if message["type"] == "instances":
+        return "instances", "", ""
+    if message["type"] == "keys":
+        return "keys", message["source"], ""
     return message["upstream"], message["host"], message["port"]

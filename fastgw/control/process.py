@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import random
 import socket
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 import uvloop
@@ -21,6 +22,10 @@ from fastgw.clock import Clock, SystemClock
 from fastgw.control.admission import Admission
 from fastgw.control.api import AdminApi
 from fastgw.control.exposition import Exposition
+from fastgw.control.instances import Announce, Instances, StoreStatus, announce
+from fastgw.control.jwks import JwksSteward
+from fastgw.control.jwks_files import JwksFiles
+from fastgw.control.jwks_source import HttpSource
 from fastgw.control.operator_log import OperatorLog
 from fastgw.control.peers import SUPERVISOR, Peers
 from fastgw.control.published import History, Published
@@ -28,6 +33,7 @@ from fastgw.control.publisher import Publisher
 from fastgw.control.readiness import Readiness
 from fastgw.control.resolver import Resolve, Resolver, system_resolver
 from fastgw.control.status import Status
+from fastgw.gateway.document.limit_store import LimitStore
 from fastgw.gateway.document.load import load_parts
 from fastgw.gateway.document.model import Document
 from fastgw.gateway.document.publish import open_store
@@ -47,12 +53,13 @@ def main(context: ControlContext[SeriesMemory]) -> int:
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     # No shutdown of the executor: a look-up that hangs must not keep this process alive.
-    loop.run_until_complete(Control(context, loop, SystemClock(), system_resolver).run())
+    loop.run_until_complete(Control(context, loop, SystemClock(), system_resolver, announce).run())
     return 0
 
 
 class Control:
-    """Everything that control consists of, wired. `resolve` turns a name into addresses."""
+    """Everything that control consists of, wired. `resolve` turns a name into addresses, `announce` tells the store of
+    the limits that this gateway lives."""
 
     def __init__(
         self,
@@ -60,6 +67,7 @@ class Control:
         loop: asyncio.AbstractEventLoop,
         clock: Clock,
         resolve: Resolve,
+        announce: Announce,
     ) -> None:
         self._context = context
         self._log = OperatorLog(context.log_fd)
@@ -75,12 +83,25 @@ class Control:
             self._loop,
             self._log,
             self._history,
-            (dict(message) for message in context.addresses),
+            (dict(message) for message in (*context.addresses, *context.keys)),
             on_supervisor=self._on_supervisor,
             on_orphaned=self._over.set,
+            on_unknown_key=self._on_unknown_key,
         )
-        self._resolver = Resolver(resolve, self._peers.tell_addresses, self._log, context.addresses)
+        self._resolver = Resolver(resolve, self._peers.tell_facts, self._log, context.addresses)
+        self._instances = self._make_instances(announce, document)
         store = open_store(document.base.store)
+        self._http = HttpSource()
+        self._jwks = JwksSteward(
+            self._http,
+            self._peers.tell_facts,
+            self._peers.tell,
+            self._log,
+            clock,
+            random.random,
+            JwksFiles(document.base.store.directory) if document.base.store.kind == "file" else None,
+            context.keys,
+        )
         publisher = Publisher(
             context.config_path,
             context.environ,
@@ -89,7 +110,7 @@ class Control:
             peers=self._peers,
             clock=clock,
             log=self._log,
-            on_published=self._follow_names,
+            on_published=self._follow,
         )
         self.publisher = publisher
         self.status = Status(
@@ -102,6 +123,7 @@ class Control:
             context.started_at,
             clock.now(),
             context.restarts,
+            StoreStatus(self._instances, context.series, context.workers),
         )
         self._api = AdminApi(
             Admission(context.admin, (document.base.admin.address.host,)),
@@ -118,12 +140,13 @@ class Control:
 
     async def run(self) -> None:
         self._peers.attach(SUPERVISOR, self._context.supervisor_pid, self._context.supervisor)
-        self._resolver.follow(self._history.current.document)
+        self._follow(self._history.current.document)
         runner = web.AppRunner(self._api.application(), access_log=None, shutdown_timeout=_LAST_ANSWERS)
         await runner.setup()
         site = web.SockSite(runner, self._context.admin)
         await site.start()
         self._start(self._watch_workers())
+        self._start(self._instances.run())
         self._peers.tell_supervisor(messages.ready())
         await self._over.wait()
         # The port first: a new instance may start at once.
@@ -133,6 +156,8 @@ class Control:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._resolver.close()
+        await self._jwks.close()
+        await self._http.close()
         self._peers.close()
 
     def _on_supervisor(self, received: Received) -> None:
@@ -149,9 +174,33 @@ class Control:
         if received.fd is not None:
             os.close(received.fd)
 
-    def _follow_names(self, document: Document) -> None:
+    def _on_unknown_key(self, worker: int, source: str) -> None:
+        self._jwks.unknown_key(worker, source)
+
+    def _make_instances(self, announce: Announce, document: Document) -> Instances:
+        context = self._context
+        store = LimitStore(context.store_url if context.store_embedded else None)
+        store.follow(document.base.redis)
+        return Instances(
+            announce,
+            store,
+            # Two gateways may have one name; a process id may come twice in a fleet.
+            f"{document.base.instance}/{context.supervisor_pid}/{context.started_at:.6f}",
+            tell=lambda count: self._peers.tell_facts(messages.instances(count)),
+            log=self._log,
+        )
+
+    def _follow(self, document: Document) -> None:
+        """What is watched outside is what this document names."""
+        self._instances.follow(document)
         self._resolver.follow(document)
-        self._peers.forget_addresses(self._resolver.wants)
+        self._jwks.follow(document)
+        self._peers.forget_facts(self._is_wanted)
+
+    def _is_wanted(self, message: Mapping[str, object]) -> bool:
+        if message["type"] == "instances":
+            return True
+        return self._jwks.wants(message) if message["type"] == "keys" else self._resolver.wants(message)
 
     async def _reload(self) -> None:
         outcome = await self.publisher.reload("signal")

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 SeriesT = TypeVar("SeriesT")
 
@@ -37,3 +37,4 @@ class ControlContext(Generic[SeriesT]):
     restarts: int  # how often control has been started again
     store_url: str | None = None  # of the limits; None: there is none
     store_embedded: bool = False  # whether it is a server that this gateway runs itself
+    keys: tuple[Mapping[str, Any], ...] = ()  # the last `keys` messages of a control before this one

@@ -1,8 +1,9 @@
 """Every message that one process sends another, as a function that builds it; `type` says which it is.
 
-control -> worker, supervisor   config (payload: difference.encode), addresses
+control -> worker, supervisor   config (payload: difference.encode), addresses, keys
 control -> worker               instances
 worker, supervisor -> control   hello, applied, rejected
+worker -> control               unknown_key
 supervisor -> control           worker (+ descriptor of a fresh channel), worker_gone, reload, draining
 control -> supervisor           ready, reloaded, and all that it sends to a worker
 supervisor -> worker            control (+ descriptor of a fresh channel), drain, quit, stop
@@ -11,7 +12,7 @@ worker -> supervisor            serving, failed, control_lost
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Message = dict[str, Any]
@@ -35,6 +36,16 @@ def addresses(upstream: str, host: str, port: int, found: Sequence[str], error: 
     }
 
 
+def keys(source: str, found: Sequence[Mapping[str, object]], error: str | None) -> Message:
+    """The keys that a jwks_url has now, public halves only; with `error`, `found` are the last good ones (or none)."""
+    return {"type": "keys", "source": source, "keys": list(found), "error": error}
+
+
+def unknown_key(source: str) -> Message:
+    """A token of an issuer with this jwks_url names a key that is not among its keys. Answered by `keys`."""
+    return {"type": "unknown_key", "source": source}
+
+
 def instances(count: int) -> Message:
     """How many gateways share the store of the limits, this one included."""
     return {"type": "instances", "count": count}
@@ -43,7 +54,7 @@ def instances(count: int) -> Message:
 def hello(index: int, pid: int, version: int, digest: str) -> Message:
     """First on a fresh channel, and again whenever a difference does not fit: this is what I hold. The
     supervisor's index is -1. The answer is a `config` message unless it is current, and all known
-    `addresses`."""
+    `addresses` and `keys`."""
     return {"type": "hello", "index": index, "pid": pid, "version": version, "hash": digest}
 
 

@@ -58,6 +58,7 @@ class Crew:
         self._limit_store = limit_store
         self._valkey = valkey
         self._addresses: dict[tuple[object, object, object], Mapping[str, object]] = {}
+        self._keys: dict[object, Mapping[str, object]] = {}
         self._pid = os.getpid()
         self._started_at = clock.wall()
 
@@ -75,6 +76,10 @@ class Crew:
     def remember_addresses(self, message: Mapping[str, object]) -> None:
         """What a target's name resolves to, for those that are born later."""
         self._addresses[message["upstream"], message["host"], message["port"]] = message
+
+    def remember_keys(self, message: Mapping[str, object]) -> None:
+        """What a jwks_url holds, for those that are born later."""
+        self._keys[message["source"]] = message
 
     def connect(self) -> None:
         """A fresh channel to control for every worker that has none to the control process that lives now."""
@@ -107,6 +112,7 @@ class Crew:
             document=self._follower.document,
             snapshot=self._follower.snapshot,
             addresses=tuple(self._addresses.values()),
+            keys=tuple(self._keys.values()),
             limit_store=self._limit_store,
             plane=self._roles.plane,
             build=self._roles.build,
@@ -129,6 +135,7 @@ class Crew:
             version=self._follower.snapshot.version,
             hash=document.hash,
             addresses=tuple(self._addresses.values()),
+            keys=tuple(self._keys.values()),
             series=self._series,
             workers=self._settings.workers,
             supervisor_pid=self._pid,

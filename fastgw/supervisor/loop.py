@@ -259,6 +259,8 @@ class Supervisor:
                 self._notifier.send(notify.READY)
             case "addresses":
                 self._crew.remember_addresses(message)
+            case "keys":
+                self._crew.remember_keys(message)
             case "config" if received.payload is not None:
                 change = Change(
                     int(message["version"]), str(message["hash"]), message["base_hash"], received.payload

@@ -1,4 +1,4 @@
-"""A worker's side of its channel to control: takes configurations and addresses, says what it holds.
+"""A worker's side of its channel to control: takes configurations, addresses and keys, says what it holds.
 
 The channel is replaced by a fresh one whenever control is born again; each begins with `hello`, so that
 control brings the worker up to date whatever was lost.
@@ -58,6 +58,7 @@ class ControlLink:
             on_applied=self._on_applied,
             on_rejected=self._on_rejected,
         )
+        plane.on_unknown_key(lambda source: self._send(messages.unknown_key(source)))
         self._note_version(birth.snapshot)
 
     def attach(self, fd: int) -> None:
@@ -80,6 +81,16 @@ class ControlLink:
             None if error is None else str(error),
         )
 
+    def set_keys(self, known: Mapping[str, object]) -> None:
+        """As `set_addresses`, of a source of keys."""
+        error = known.get("error")
+        found = known.get("keys")
+        self._plane.set_keys(
+            str(known["source"]),
+            [each for each in found if isinstance(each, dict)] if isinstance(found, list) else [],
+            None if error is None else str(error),
+        )
+
     def _say_hello(self) -> None:
         snapshot = self.follower.snapshot
         self._send(messages.hello(self._index, os.getpid(), snapshot.version, self.follower.document.hash))
@@ -99,6 +110,9 @@ class ControlLink:
                 self._loop.call_soon(self._slice)
         elif received.type == "addresses":
             self.set_addresses(message)
+            self._on_addresses()
+        elif received.type == "keys":
+            self.set_keys(message)
             self._on_addresses()
         elif received.type == "instances":
             self._plane.set_instances(int(message["count"]))

@@ -92,6 +92,8 @@ class Worker:
     async def run(self) -> int:
         for known in self._birth.addresses:
             self._control.set_addresses(known)
+        for known in self._birth.keys:
+            self._control.set_keys(known)
         self._plane.start()
         try:
             await self._start()
@@ -118,7 +120,8 @@ class Worker:
                     await self._addresses_came.wait()
         except TimeoutError:
             self._plane.log(
-                f"worker {self._birth.index}: serves although a target's name is not resolved yet"
+                f"worker {self._birth.index}: serves although a target's name is not resolved yet, "
+                "or an issuer's keys are not fetched"
             )
         if self._ending.how is How.NOT:
             await self._listening.open()

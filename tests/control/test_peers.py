@@ -173,18 +173,18 @@ async def test_a_fresh_channel_replaces_the_one_before(control: Control) -> None
 async def test_thousands_of_names_do_not_fill_a_channel(control: Control) -> None:
     worker = control.attach(0)
     for number in range(5000):
-        control.peers.tell_addresses(messages.addresses("orders", f"host-{number}", 80, [], "no such name"))
+        control.peers.tell_facts(messages.addresses("orders", f"host-{number}", 80, [], "no such name"))
     worker.hello(1, control.history.current.hash)
     hosts = {(await worker.receive()).message["host"] for _ in range(5001)}
     assert len(hosts) == 5001
 
 
 async def test_addresses_that_nobody_wants_are_forgotten(control: Control) -> None:
-    control.peers.forget_addresses(lambda message: False)
+    control.peers.forget_facts(lambda message: False)
     worker = control.attach(0)
     worker.hello(0, "unknown")
     assert (await worker.receive()).type == "config"
-    control.peers.tell_addresses(NAMED)
+    control.peers.tell_facts(NAMED)
     assert (await worker.receive()).message == NAMED
 
 

@@ -116,6 +116,12 @@ class Plane:
     def set_store(self, store) -> None:
         self.store = store
 
+    def set_keys(self, issuer, keys, error) -> None:
+        pass
+
+    def on_unknown_key(self, tell) -> None:
+        pass
+
     def set_instances(self, count) -> None:
         self.log(f"instances {count}")
 
