@@ -24,10 +24,14 @@ MAX_PENDING: Final = 1024 * 1024  # bytes kept while the logger does not read; b
 # A line in the order of design section 12. What follows from the route, the method and the status is rendered once
 # (`outcome`); the rest is one `%`: 0.9 us, orjson over a dict of the same fields 1.2 without the decoding it needs.
 _LINE: Final = (
-    b'{"ts":"%b.%03dZ","request_id":"%b","trace_id":"%b","client":"%b","method":"%b","host":"%b","path":"%b",%b,'
+    b'{"ts":"%b.%03dZ","request_id":"%b","trace_id":"%b","client":"%b",%b,%b,'
     b'"bytes_in":%d,"bytes_out":%d,"duration_ms":%.3f,"gateway_ms":%.3f,"upstream_ms":%.3f,%b,"attempts":%d,'
     b'"cache":null,"limit":null,"version":%d,"worker":%b}\n'
 )
+
+# What is exchanged where it is not so: most exchanges have neither, and a `%b` more costs 40 ns.
+NO_CONSUMER: Final = b'"consumer":null'
+_NO_LIMIT: Final = b'"limit":null'
 
 
 class AccessLog:
@@ -63,14 +67,18 @@ class AccessLog:
         where = self._upstreams.get(exchange.target)
         if where is None or where[0] != exchange.upstream:
             where = self._where(exchange.upstream, exchange.target)
-        path = exchange.path
-        if b'"' in path or b"\\" in path:
-            path = escaped(path)
+        asked = exchange.line
+        if asked is None or asked.logged_host != exchange.host:
+            request = _request(exchange)
+        else:
+            request = asked.logged
         line = _LINE % (
             self._second_text, int((wall - second) * 1000.0), exchange.request_id, exchange.trace_id, exchange.client,
-            exchange.method, exchange.host, path, outcome, exchange.bytes_in, exchange.bytes_out, total * 1e3, own * 1e3,
+            request, outcome, exchange.bytes_in, exchange.bytes_out, total * 1e3, own * 1e3,
             exchange.upstream_seconds * 1e3, where[1], exchange.attempts, exchange.version, self.worker,
         )  # fmt: skip
+        if exchange.limit:
+            line = line.replace(_NO_LIMIT, b'"limit":' + json_string(exchange.limit), 1)
         if not self._armed:
             self._arm()
         self._lines.append(line)
@@ -132,6 +140,19 @@ class AccessLog:
         self._lines = [rest] if rest else []
         # What the pipe did not take counts little: the next try is the timer's, not the next line's.
         self._size = min(len(rest), FLUSH_BYTES // 2)
+
+
+def _request(exchange: Exchange) -> bytes:
+    """Method, host and path of a line; remembered with the request line."""
+    path = exchange.path
+    if b'"' in path or b"\\" in path:
+        path = escaped(path)
+    made = b'"method":"%b","host":"%b","path":"%b"' % (exchange.method, exchange.host, path)
+    line = exchange.line
+    if line is not None:
+        line.logged_host = exchange.host
+        line.logged = made
+    return made
 
 
 def outcome(route: bytes, exchange: Exchange, reason: Reason, rule: str) -> bytes:

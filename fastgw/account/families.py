@@ -107,6 +107,33 @@ MEMO_MISSES = Family(
     ("kind",),
     "Heads that the memo of validated header blocks did not know.",
 )
+LIMIT_DECISIONS = Family(
+    11,
+    "fastgw_limit_decisions_total",
+    Kind.COUNTER,
+    ("route", "limit", "outcome", "mode"),
+    "What limits decided (admitted, refused, shadow), and on which store (redis, lease, local, allow, deny).",
+)
+LIMIT_STORE_UP = Family(
+    12, "fastgw_limit_store_up", Kind.GAUGE, (), "1 while the store of the limits is asked, 0 while buckets are local."
+)
+LIMIT_STORE_COMMANDS = Family(
+    13, "fastgw_limit_store_commands_total", Kind.COUNTER, (), "Commands sent to the store of the limits."
+)
+LIMIT_STORE_FAILURES = Family(
+    14,
+    "fastgw_limit_store_failures_total",
+    Kind.COUNTER,
+    ("kind",),
+    "Commands to the store that were not answered in time (timeout), or with an error (error).",
+)
+SHADOW_REFUSALS = Family(
+    15,
+    "fastgw_shadow_refusals_total",
+    Kind.COUNTER,
+    ("route", "rule"),
+    "Exchanges that a policy in shadow mode would have refused.",
+)
 
 # What every worker shows of itself comes from the fixed words of its slot, not from cells.
 CONNECTIONS = Family(20, "fastgw_connections", Kind.GAUGE, ("worker",), "Open connections of clients.")
@@ -148,6 +175,11 @@ FAMILIES: tuple[Family, ...] = (
     UPSTREAM_IN_FLIGHT,
     WEBSOCKETS,
     MEMO_MISSES,
+    LIMIT_DECISIONS,
+    LIMIT_STORE_UP,
+    LIMIT_STORE_COMMANDS,
+    LIMIT_STORE_FAILURES,
+    SHADOW_REFUSALS,
 )
 
 # The families rendered from the fixed words of the slots.

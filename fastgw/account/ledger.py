@@ -9,10 +9,10 @@ from bisect import bisect_left
 from typing import Final
 
 from fastgw.account import families
-from fastgw.account.access_log import AccessLog, json_string, outcome
+from fastgw.account.access_log import NO_CONSUMER, AccessLog, json_string, outcome
 from fastgw.account.series import Slot
 from fastgw.errors import Reason, Source
-from fastgw.model.exchange import Exchange
+from fastgw.model.exchange import WOULD_REFUSE, Exchange
 from fastgw.model.route import Route
 
 NO_ROUTE = "-"  # the route label of exchanges that matched none
@@ -103,8 +103,14 @@ class Ledger:
         if exchange.reason is not _OK:
             cells[self._rejection_series(tally, exchange.reason)] += 1
             text = outcome(tally.text, exchange, exchange.reason, exchange.rule)
+            if exchange.identity is not None:
+                text = text.replace(NO_CONSUMER, exchange.identity.log, 1)
         elif self.sample < 1.0 and status < 400 and not self._sampled():
             return
+        elif exchange.rule:
+            text = self._noted(tally, exchange)
+        elif exchange.identity is not None:
+            text = text.replace(NO_CONSUMER, exchange.identity.log, 1)
         log = self._log
         if log.enabled:
             log.exchange(exchange, text, wall, total, own)
@@ -116,6 +122,14 @@ class Ledger:
             return False
         self._share -= 1.0
         return True
+
+    def _noted(self, tally: Tally, exchange: Exchange) -> bytes:
+        """An exchange that ended well although a policy in shadow mode would have refused it."""
+        text = outcome(tally.text, exchange, _OK, exchange.rule)
+        if exchange.rule.startswith(WOULD_REFUSE):
+            rule = exchange.rule.removeprefix(WOULD_REFUSE)
+            self._cells[self._slot.counter(families.SHADOW_REFUSALS, (tally.label, rule))] += 1
+        return text if exchange.identity is None else text.replace(NO_CONSUMER, exchange.identity.log, 1)
 
     def _tally(self, label: str, text: bytes) -> Tally:
         return Tally(

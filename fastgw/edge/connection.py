@@ -197,9 +197,9 @@ class ClientConnection(Upload):
         try:
             pipeline.run(engine, self, self._forward, exchange, now)
         except Exception as error:  # a defect of ours must cost this exchange only
-            self._defect(error, exchange)
+            self.defect(error, exchange)
 
-    def _defect(self, error: Exception, exchange: Exchange) -> None:
+    def defect(self, error: Exception, exchange: Exchange) -> None:
         self._plane.report(error, exchange)
         detail = "the gateway made an error; its log has the request id and the cause"
         self._forward.abandon(Reason.INTERNAL_ERROR, detail)

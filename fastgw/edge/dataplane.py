@@ -9,7 +9,7 @@ import asyncio
 import random
 import socket
 import traceback
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from ipaddress import ip_address
 
 from fastgw.account import families
@@ -19,11 +19,16 @@ from fastgw.account.series import Slot, Word, WorkerState
 from fastgw.clock import Clock
 from fastgw.edge.connection import ClientConnection
 from fastgw.edge.head_reader import HeadReader
+from fastgw.gateway import pipeline
 from fastgw.gateway.engine import Engine
 from fastgw.gateway.snapshot import Snapshot, release
+from fastgw.limiter.limiter import Limiter, LimiterOptions
 from fastgw.model.deadlines import Deadlines
 from fastgw.model.exchange import Exchange
+from fastgw.model.messages import Reply
 from fastgw.model.outbox import Outbox
+from fastgw.policy.auth.authenticator import Authenticator
+from fastgw.policy.runtime import Runtime
 from fastgw.upstream.registry import Registry
 from fastgw.upstream.wire import Shared
 
@@ -38,15 +43,16 @@ MAX_PEERS = 4096  # trust verdicts kept
 
 class DataPlane:
     __slots__ = (
-        "_connections", "_health_paths", "_inherited", "_log", "_next_tick", "_per_ip", "_ports", "_releasing", "_slot",
-        "_sweep_skipped", "_ticks", "_timer", "_trust", "clock", "deadlines", "engine", "loop", "outbox", "reader",
-        "shared",
+        "_connections", "_counted", "_health_paths", "_inherited", "_log", "_next_tick", "_per_ip", "_ports",
+        "_releasing", "_slot", "_sweep_skipped", "_ticks", "_timer", "_trust", "auth", "clock", "deadlines", "engine",
+        "limiter", "loop", "outbox", "reader", "shared",
     )  # fmt: skip
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, snapshot: Snapshot, slot: Slot, index: int, workers: int, log_fd: int,
-        clock: Clock,
+        clock: Clock, store: LimiterOptions | None = None,
     ) -> None:  # fmt: skip
+        """`store`: where limits are kept, with an embedded server's socket filled in; None: in this process only."""
         self.loop = loop
         self.clock = clock
         self.deadlines = Deadlines()
@@ -57,7 +63,11 @@ class DataPlane:
         self._log = AccessLog(log_fd, index, loop.call_later, self._dropped)
         ledger = Ledger(slot, self._log)
         registry = Registry(self.shared, random.random)
-        self.engine = Engine(snapshot, registry, ledger, self.deadlines, clock, self._log.operational)
+        self.limiter = Limiter(loop, clock, store, workers=workers, log=self._log.operational)
+        self.auth = Authenticator(clock)
+        runtime = Runtime(self.limiter, self.auth, clock, self._resume)
+        self.engine = Engine(snapshot, registry, ledger, self.deadlines, clock, self._log.operational, runtime)
+        self._counted: dict[str, int] = {}  # totals of the limiter that are published
         self._connections: set[ClientConnection] = set()
         self._per_ip: dict[bytes, int] = {}
         self._ports = tuple(str(listener.address.port).encode() for listener in snapshot.document.base.listeners)
@@ -72,6 +82,9 @@ class DataPlane:
         self._timer: asyncio.TimerHandle | None = None
         self._adopt(snapshot)
 
+    def _resume(self, exchange: Exchange, reply: Reply | None) -> None:
+        pipeline.resume(self.engine, exchange, reply)
+
     # --- configuration --------------------------------------------------------------------------------------------
 
     def apply(self, snapshot: Snapshot) -> None:
@@ -85,6 +98,7 @@ class DataPlane:
     def _adopt(self, snapshot: Snapshot) -> None:
         self.engine.registry.reconcile(snapshot.upstreams)
         self.engine.ledger.sample = snapshot.sample
+        self.auth.adopt(snapshot.document.base)
         self._log.enabled = snapshot.access_log
         self.reader.max_header_size = snapshot.server.max_header_size
         self._health_paths = snapshot.health_paths
@@ -99,6 +113,22 @@ class DataPlane:
         known = self.engine.registry.upstreams.get(upstream)
         if known is not None:
             known.resolve(host, port, tuple(addresses), error)
+
+    def set_store(self, store: LimiterOptions | None) -> None:
+        """A reload changed where limits are kept."""
+        self.limiter.configure(store)
+
+    def set_instances(self, count: int) -> None:
+        """How many gateways share the store: what each may admit by itself when it is away."""
+        self.limiter.set_instances(count)
+
+    def set_keys(self, issuer: str, keys: list[dict[str, object]], error: str | None) -> None:
+        """The keys of an issuer whose source is a URL, as control fetched them."""
+        self.auth.set_keys(issuer, keys, error)
+
+    def on_unknown_key(self, tell: Callable[[str], None]) -> None:
+        """`tell(issuer)` when a token names a key that is not known."""
+        self.auth.on_unknown_key = tell
 
     def needs_addresses(self) -> bool:
         return any(upstream.unresolved() for upstream in self.engine.registry.upstreams.values())
@@ -167,11 +197,13 @@ class DataPlane:
     def start(self) -> None:
         self._next_tick = self.loop.time() + TICK
         self._timer = self.loop.call_at(self._next_tick, self._tick)
+        self.limiter.start()
 
     def stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self.limiter.close()
 
     def _tick(self) -> None:
         now = self.loop.time()
@@ -188,6 +220,7 @@ class DataPlane:
         else:
             # The machine or the loop stood still: what came in time may wait in the kernel, unread. One tick for it.
             self._sweep_skipped = True
+        self.auth.tick(clock_now)
         self._publish(late)
         if self._releasing:
             self._release()
@@ -218,9 +251,29 @@ class DataPlane:
                 opened, target.pool.opened = target.pool.opened, 0
                 if opened:
                     cells[slot.counter(families.UPSTREAM_CONNECTIONS_OPENED, (name,))] += opened
+        self._publish_limits()
         for kind, memo in (("request", self.reader.memo), ("response", self.shared.memo)):
             cells[slot.counter(families.MEMO_MISSES, (kind,))] += memo.misses
             memo.misses = 0
+
+    def _publish_limits(self) -> None:
+        slot, cells, runtime = self._slot, self._slot.cells, self.engine.runtime
+        decisions, runtime.decisions = runtime.decisions, {}
+        for (route, names, outcome, mode), count in decisions.items():
+            for name in names:
+                cells[slot.counter(families.LIMIT_DECISIONS, (route, name, outcome, mode))] += count
+        limiter = self.limiter
+        cells[slot.gauge(families.LIMIT_STORE_UP, ())] = limiter.mode == "redis"
+        totals = (
+            (families.LIMIT_STORE_COMMANDS, (), "commands", limiter.commands),
+            (families.LIMIT_STORE_FAILURES, ("timeout",), "timeouts", limiter.timeouts),
+            (families.LIMIT_STORE_FAILURES, ("error",), "errors", limiter.errors),
+        )
+        for family, labels, name, total in totals:
+            more = total - self._counted.get(name, 0)
+            if more:
+                self._counted[name] = total
+                cells[slot.counter(family, labels)] += more
 
     def _release(self) -> None:
         end = self.clock.now() + RELEASE_SLICE

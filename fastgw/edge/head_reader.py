@@ -14,7 +14,7 @@ from fastgw.http1.host import same_authority
 from fastgw.http1.memo import KNOWN, Memo, Streak
 from fastgw.http1.request import check_version, parse_request_block, parse_request_line
 from fastgw.http1.target import parse_target
-from fastgw.http1.volatile import take_out, value_of
+from fastgw.http1.volatile import stands_elsewhere, take_out, value_of
 from fastgw.model.exchange import Exchange
 from fastgw.model.messages import RequestHead, RequestLine
 
@@ -110,7 +110,7 @@ class HeadReader:
                 head = self._remember(rest, streak)
             else:
                 streak.misses = 0
-            if volatile.name not in head.fields and len(head.fields) < rules.MAX_FIELDS:
+            if not stands_elsewhere(volatile.name, head.fields) and len(head.fields) < rules.MAX_FIELDS:
                 return head.with_line(volatile.name, value_of(line), line)
         else:
             streak.missed()

@@ -30,7 +30,8 @@ MAX_HELD: Final = 64 * 1024  # bytes of a request body kept for a replay
 
 
 class Stage(IntEnum):
-    """IDLE -> CONNECTING | QUEUED | SENT; CONNECTING, QUEUED -> SENT; SENT -> ANSWERING | TUNNEL; any -> IDLE."""
+    """IDLE -> HELD -> IDLE; IDLE -> CONNECTING | QUEUED | SENT; CONNECTING, QUEUED -> SENT; SENT -> ANSWERING | TUNNEL;
+    any -> IDLE."""
 
     IDLE = 0
     QUEUED = 1
@@ -39,6 +40,7 @@ class Stage(IntEnum):
     ANSWERING = 4  # the answer's head went to the client: no other answer can be given
     DRAINING = 5  # the answer is complete, the client has not taken all of it yet
     TUNNEL = 6
+    HELD = 7  # a policy waits; nothing was attempted
 
 
 # A member looked up on its class costs 45 ns in CPython 3.11, a module's name 4: ten of them are 3 % of an exchange.
@@ -49,6 +51,7 @@ SENT: Final = Stage.SENT
 ANSWERING: Final = Stage.ANSWERING
 DRAINING: Final = Stage.DRAINING
 TUNNEL: Final = Stage.TUNNEL
+HELD: Final = Stage.HELD
 
 
 class Attempt(Waiter, Timed):
@@ -81,6 +84,18 @@ class Attempt(Waiter, Timed):
         self._held: list[bytes] | None = None  # request body sent so far, while it could still be replayed
         self._held_size = 0
 
+    def hold(self, exchange: Exchange) -> None:
+        """A policy waits for its outcome: until `let_go` this owns the exchange, so that a client that leaves ends it."""
+        exchange.holder = self
+        self._exchange = exchange
+        self._stage = HELD
+
+    def let_go(self) -> Downstream:
+        """The outcome is there; whoever asked goes on with the exchange."""
+        self._exchange = None
+        self._stage = IDLE
+        return self._client
+
     def start(self, exchange: Exchange, route: Route, head: RequestHead, now: float) -> None:
         """Hot. The route is decided, nothing of the request has left yet."""
         bound = route.bound
@@ -110,15 +125,18 @@ class Attempt(Waiter, Timed):
         exchange.attempts = 1
         self._stage = SENT
         self._connection = connection
+        identity = exchange.identity
         if head.odd or route.rewrites or exchange.trusted or exchange.http10:
             if upgrades(exchange, head):
                 connection.ask_upgrade()
             data = request_head(exchange, head, route, self._client, target)
         else:
+            line = exchange.line
+            assert line is not None  # only a head that could not be read has none
             data = b"".join(
-                (exchange.method, b" ", exchange.path, exchange.query, b" HTTP/1.1\r\n", head.forward,
-                 self._client.forward_lines, b"X-Request-Id: ", exchange.request_id, b"\r\ntraceparent: 00-",
-                 exchange.trace_id, b"-", exchange.span, b"-01\r\n\r\n")
+                (line.start, head.forward, self._client.forward_lines, b"X-Request-Id: ", exchange.request_id,
+                 b"\r\ntraceparent: 00-", exchange.trace_id, b"-", exchange.span,
+                 b"-01\r\n\r\n" if identity is None else b"-01\r\n" + identity.lines + b"\r\n")
             )  # fmt: skip
         # What lies between `started` and here is the gateway's own time: a clock of its own, not the caller's `now`.
         sent = exchange.forwarded_at = self._engine.clock.now()

@@ -11,13 +11,13 @@ from ipaddress import ip_network
 
 from fastgw.errors import Reason
 from fastgw.gateway.document.model import Document
-from fastgw.gateway.document.options import RouteOptions
-from fastgw.gateway.document.process import ServerOptions
-from fastgw.gateway.phases import REQUEST_POLICIES
+from fastgw.gateway.document.options import BaseOptions, RouteOptions
+from fastgw.gateway.phases import REQUEST_POLICIES, gateway_limits
 from fastgw.gateway.snapshot import Network, Snapshot
 from fastgw.model.messages import Reply
 from fastgw.model.route import Route, Timeouts
-from fastgw.policy.rewrite import compile_header_rewrite, compile_path_rewrite
+from fastgw.policy import cors
+from fastgw.policy.rewrite import compile_header_rewrite, compile_path_rewrite, with_removed
 from fastgw.routing.table import build
 from fastgw.upstream.options import UpstreamOptions
 
@@ -42,7 +42,7 @@ def compile_snapshot(
             route = known
         else:
             upstream = document.upstreams[options.upstream] if options.upstream else None
-            route = compile_route(options, upstream, document.base.server, key)
+            route = compile_route(options, upstream, document.base, key)
         routes[name] = route
         rules.append((options.match, route))
         if number % ROUTES_AT_ONCE == 0:
@@ -53,14 +53,23 @@ def compile_snapshot(
         name: _same(document, name, options, previous) for name, options in document.upstreams.items()
     }
     yield
-    return Snapshot(document, version, table, routes, upstreams, trusted)
+    limits = gateway_limits(document.base)
+    if previous is not None and _same_limits(document.base, previous.document.base):
+        limits = previous.limits
+    return Snapshot(document, version, table, routes, upstreams, trusted, limits)
+
+
+def _same_limits(one: BaseOptions, other: BaseOptions) -> bool:
+    return one.limits == other.limits and one.limits_defaults == other.limits_defaults
 
 
 def _key(document: Document, name: str, options: RouteOptions) -> str:
     """What the compiled route depends on."""
     upstream = document.hashes[f"upstream:{options.upstream}"] if options.upstream else ""
-    server = document.base.server
-    return f"{document.hashes[f'route:{name}']}:{upstream}:{server.max_body}:{server.server_timing}"
+    base = document.base
+    server = base.server
+    policies = f"{base.limits_defaults}:{base.api_keys}" if options.limits or options.auth else ""
+    return f"{document.hashes[f'route:{name}']}:{upstream}:{server.max_body}:{server.server_timing}:{policies}"
 
 
 def _same(
@@ -75,12 +84,13 @@ def _same(
 
 
 def compile_route(
-    options: RouteOptions, upstream: UpstreamOptions | None, server: ServerOptions, key: str
+    options: RouteOptions, upstream: UpstreamOptions | None, base: BaseOptions, key: str
 ) -> Route:
+    server = base.server
     route = Route(options.name, key)
     route.max_body = server.max_body if options.max_body is None else options.max_body
     route.max_in_flight = options.max_in_flight or 0
-    route.chain = tuple(check for build_check in REQUEST_POLICIES if (check := build_check(options, route)))
+    route.chain = tuple(check for build_check in REQUEST_POLICIES if (check := build_check(options, base)))
     if options.reply is not None:
         made = options.reply
         route.reply = Reply(
@@ -90,18 +100,23 @@ def compile_route(
         route.upstream = upstream.name
         route.preserve_host = upstream.preserve_host
         route.limited = upstream.max_in_flight is not None
-        own, base = options.timeouts, upstream.timeouts
+        own, its = options.timeouts, upstream.timeouts
         route.timeouts = Timeouts(
-            (own and own.connect) or base.connect,
-            (own and own.response) or base.response,
-            (own and own.idle) or base.idle,
-            (own and own.total) or base.total or 0.0,
+            (own and own.connect) or its.connect,
+            (own and own.response) or its.response,
+            (own and own.idle) or its.idle,
+            (own and own.total) or its.total or 0.0,
         )
     rewrite = options.rewrite
     if rewrite is not None:
         route.path_rewrite = compile_path_rewrite(rewrite.path) if rewrite.path else None
         route.request_headers = compile_header_rewrite(rewrite.request_headers) if rewrite.request_headers else None
-        route.response_headers = compile_header_rewrite(rewrite.response_headers) if rewrite.response_headers else None
+    answers = compile_header_rewrite(rewrite.response_headers) if rewrite and rewrite.response_headers else None
+    if options.cors is not None:
+        route.answers_preflight = True
+        # The gateway speaks for the route: an upstream's own CORS fields would contradict it.
+        answers = with_removed(answers, cors.STRIPPED)
+    route.response_headers = answers
     route.plain = route.response_headers is None and not server.server_timing
     route.limited = route.limited or bool(route.timeouts.total)
     route.rewrites = bool(route.path_rewrite or route.request_headers or not route.preserve_host)

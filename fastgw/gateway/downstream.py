@@ -33,6 +33,9 @@ class Downstream(Protocol):
     def finished(self, exchange: Exchange, now: float) -> None:
         """The exchange is accounted, its answer written: serve the next one, or close."""
 
+    def defect(self, error: Exception, exchange: Exchange) -> None:
+        """An error of ours: it costs this exchange, and nobody else's."""
+
     def cut(self) -> None:
         """The answer cannot be completed: end the connection so that the client sees it."""
 

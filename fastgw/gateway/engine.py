@@ -14,18 +14,19 @@ from fastgw.gateway.snapshot import Snapshot
 from fastgw.http1.writer import date_line
 from fastgw.model.deadlines import Deadlines
 from fastgw.model.exchange import Exchange
+from fastgw.policy.runtime import Runtime
 from fastgw.upstream.registry import Registry
 
 
 class Engine:
     __slots__ = (
-        "_date", "_date_second", "_prefix", "_serial", "clock", "closing", "deadlines", "draining", "in_flight", "ledger",
-        "log", "registry", "snapshot", "wall_offset", "websockets",
+        "_date", "_date_second", "_prefix", "_serial", "clock", "closing", "deadlines", "draining", "in_flight",
+        "ledger", "log", "registry", "runtime", "snapshot", "wall_offset", "websockets",
     )  # fmt: skip
 
     def __init__(
         self, snapshot: Snapshot, registry: Registry, ledger: Ledger, deadlines: Deadlines, clock: Clock,
-        log: Callable[[str], None],
+        log: Callable[[str], None], runtime: Runtime,
     ) -> None:  # fmt: skip
         self.snapshot = snapshot
         self.registry = registry
@@ -33,6 +34,7 @@ class Engine:
         self.deadlines = deadlines
         self.clock = clock
         self.log = log  # operational lines
+        self.runtime = runtime  # what the policies share
         self.wall_offset = clock.wall() - clock.now()  # renewed by the tick: one clock read per exchange less
         self.in_flight = 0
         self.websockets = 0

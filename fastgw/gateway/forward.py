@@ -55,7 +55,11 @@ class Forward(Tunnel):
             and route.plain
             and not (self._touched or exchange.trusted or exchange.http10)
         ):
-            data = b"".join((head.rendered, b"X-Request-Id: ", exchange.request_id, b"\r\n\r\n", body))
+            lines = exchange.answer_lines
+            data = b"".join(
+                (head.rendered, b"X-Request-Id: ", exchange.request_id,
+                 b"\r\n" + lines + b"\r\n" if lines else b"\r\n\r\n", body)
+            )  # fmt: skip
             exchange.bytes_out += len(data)
             client = self._client
             client.write(data)

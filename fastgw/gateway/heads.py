@@ -47,6 +47,8 @@ def request_head(
         (lines, b"X-Request-Id: ", exchange.request_id, b"\r\ntraceparent: 00-", exchange.trace_id, b"-", exchange.span,
          flags, b"\r\n")
     )  # fmt: skip
+    if exchange.identity is not None:
+        own += exchange.identity.lines
     if route.request_headers is not None:
         own = _left(own, route.request_headers)
     if upgrades(exchange, head):
@@ -172,7 +174,7 @@ def answer_head(
             parts.append(CHUNKED)
     if timing:
         parts.append(timing)
-    parts += (b"X-Request-Id: ", exchange.request_id, b"\r\n")
+    parts += (b"X-Request-Id: ", exchange.request_id, b"\r\n", exchange.answer_lines)
     if not exchange.keep_alive:
         parts.append(CONNECTION_CLOSE)
     elif exchange.http10:

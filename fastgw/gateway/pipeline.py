@@ -11,7 +11,7 @@ from fastgw.errors import STATUS, HttpError, Reason, Source
 from fastgw.gateway.heads import client_address, rewritten_answer, timing_line
 from fastgw.http1 import rules, writer
 from fastgw.model.exchange import Exchange
-from fastgw.model.messages import Reply
+from fastgw.model.messages import WAIT, Reply, RequestHead
 from fastgw.model.route import Route
 from fastgw.routing.table import MethodNotAllowed
 
@@ -60,50 +60,124 @@ def run(engine: Engine, client: Downstream, forward: Forward, exchange: Exchange
         and not exchange.trusted
         and engine.in_flight <= snapshot.max_in_flight
     ):
-        # The line led here before, to a route without policies, and nothing about this request asks for more.
+        # The line led here before, and nothing about this request asks for more.
+        if snapshot.limits is not None and not _within_gateway_limits(engine, client, forward, exchange):
+            return
         route = line.direct
         exchange.route = route
         route.in_flight += 1
-        forward.start(exchange, route, head, now)
+        if route.chain:
+            _walk(engine, client, forward, exchange, route, now)
+        else:
+            forward.start(exchange, route, head, now)
         return
-    method = exchange.method
-    path = exchange.path
-    reply: Reply | None = None
     if exchange.trusted:
         exchange.client = client_address(head, client.peer, snapshot.trusted)
     if (
-        method not in _SERVED
+        exchange.method not in _SERVED
         or engine.in_flight > snapshot.max_in_flight
-        or path == client.health_path
+        or exchange.path == client.health_path
         or head.expect_unknown
     ):
         reply = _admit(engine, client, exchange)
-    if reply is None:
-        found = snapshot.table.find(exchange.host, method, path, head.fields)
-        if found.__class__ is Route:
-            exchange.route = found
-            found.in_flight += 1
-            if found.chain:
-                reply = _chain(exchange, found)
-            if reply is None:
-                if head.length > found.max_body:
-                    reply = _TOO_LARGE
-                elif found.reply is None:
-                    if line is not None and snapshot.by_line and _is_direct(snapshot, found, method, path):
-                        line.host = exchange.host
-                        line.direct = found
-                    forward.start(exchange, found, head, now)
-                    return
-                else:
-                    reply = found.reply
+        if reply is not None:
+            send_reply(engine, client, exchange, reply)
+            return
+    if snapshot.limits is None or _within_gateway_limits(engine, client, forward, exchange):
+        _route(engine, client, forward, exchange, now)
+
+
+def _within_gateway_limits(engine: Engine, client: Downstream, forward: Forward, exchange: Exchange) -> bool:
+    """The limits before routing. False: refused, or on its way to `resume`."""
+    limits = engine.snapshot.limits
+    reply = limits.check(exchange, engine.runtime) if limits is not None else None
+    if reply is WAIT:
+        forward.hold(exchange)
+    elif reply is not None:
+        send_reply(engine, client, exchange, reply)
+    return reply is None
+
+
+def _route(engine: Engine, client: Downstream, forward: Forward, exchange: Exchange, now: float) -> None:
+    """Phase 2, and what the request line may remember of it."""
+    snapshot = engine.snapshot
+    head, line, method = exchange.head, exchange.line, exchange.method
+    assert head is not None
+    found = snapshot.table.find(exchange.host, method, exchange.path, head.fields)
+    if method == b"OPTIONS":
+        found = _preflight(snapshot, exchange, head) or found
+    if found.__class__ is not Route:
+        send_reply(engine, client, exchange, _unrouted(found))
+        return
+    exchange.route = found
+    found.in_flight += 1
+    if (
+        line is not None
+        and snapshot.by_line
+        and found.reply is None
+        and method in _SERVED
+        and exchange.path not in snapshot.health_paths
+    ):
+        line.host = exchange.host
+        line.direct = found
+    _walk(engine, client, forward, exchange, found, now)
+
+
+def _preflight(snapshot: Snapshot, exchange: Exchange, head: RequestHead) -> Route | None:
+    """The route that a CORS preflight asks about, if it answers preflights itself (design section 11)."""
+    asked = head.fields.get(b"access-control-request-method")
+    if asked is None or b"origin" not in head.fields:
+        return None
+    found = snapshot.table.find_preflight(exchange.host, asked, exchange.path)
+    return found if isinstance(found, Route) and found.answers_preflight else None
+
+
+def _walk(
+    engine: Engine, client: Downstream, forward: Forward, exchange: Exchange, route: Route, now: float
+) -> None:
+    """Phases 3 to 7, the route's chain from `exchange.step` on; then the route's own answer, or an attempt."""
+    chain = route.chain
+    runtime = engine.runtime
+    count = len(chain)
+    step = exchange.step
+    while step < count:
+        exchange.step = step + 1
+        reply = chain[step].check(exchange, runtime)
+        if reply is not None:
+            if reply is WAIT:
+                forward.hold(exchange)
+            else:
+                send_reply(engine, client, exchange, reply)
+            return
+        step = exchange.step  # a policy that decided for those behind it moves it on
+    head = exchange.head
+    assert head is not None
+    if head.length > route.max_body:
+        send_reply(engine, client, exchange, _TOO_LARGE)
+    elif route.reply is None:
+        forward.start(exchange, route, head, now)
+    else:
+        send_reply(engine, client, exchange, route.reply)
+
+
+def resume(engine: Engine, exchange: Exchange, reply: Reply | None) -> None:
+    """An exchange whose policy said WAIT: this is its outcome. Nothing, if the client went away meanwhile."""
+    forward = exchange.holder
+    if forward is None or exchange.closed:
+        return
+    exchange.holder = None
+    held: Forward = forward  # type: ignore[assignment]  # model cannot name it; nothing else is ever bound
+    client = held.let_go()
+    try:
+        if reply is not None:
+            send_reply(engine, client, exchange, reply)
+        elif exchange.route is None:
+            exchange.version = engine.snapshot.version  # a reload may have come while it waited
+            _route(engine, client, held, exchange, engine.clock.now())
         else:
-            reply = _unrouted(found)
-    send_reply(engine, client, exchange, reply)
-
-
-def _is_direct(snapshot: Snapshot, route: Route, method: bytes, path: bytes) -> bool:
-    """Whether a request line may lead straight to this route. A health path of any listener never may."""
-    return not route.chain and method in _SERVED and path not in snapshot.health_paths
+            _walk(engine, client, held, exchange, exchange.route, engine.clock.now())
+    except Exception as error:  # a defect of ours must cost this exchange only, not those that were decided with it
+        client.defect(error, exchange)
 
 
 def _admit(engine: Engine, client: Downstream, exchange: Exchange) -> Reply | None:
@@ -123,15 +197,6 @@ def _admit(engine: Engine, client: Downstream, exchange: Exchange) -> Reply | No
     return None
 
 
-def _chain(exchange: Exchange, route: Route) -> Reply | None:
-    """Phases 3 to 7: the route's chain, in its order."""
-    for policy in route.chain:
-        reply = policy.check(exchange)
-        if reply is not None:
-            return reply
-    return None
-
-
 def _unrouted(found: object) -> Reply:
     if isinstance(found, MethodNotAllowed):
         return Reply(
@@ -148,7 +213,8 @@ def send_reply(engine: Engine, client: Downstream, exchange: Exchange, reply: Re
     exchange.reason = reply.reason
     exchange.status = reply.status
     exchange.source = Source.GATEWAY
-    exchange.rule = reply.rule
+    if reply.rule or reply.reason is not Reason.OK:
+        exchange.rule = reply.rule  # else what a shadow noted stays
     unread = client.settle_body()
     if unread or writer.closes(reply) or engine.closing:
         exchange.keep_alive = False
@@ -159,7 +225,7 @@ def send_reply(engine: Engine, client: Downstream, exchange: Exchange, reply: Re
     data = writer.reply(
         reply,
         exchange.request_id,
-        engine.date(engine.clock.wall()) + timing,
+        engine.date(engine.clock.wall()) + timing + exchange.answer_lines,
         head_only=exchange.method == b"HEAD",
         close=not exchange.keep_alive,
         http10=exchange.http10,

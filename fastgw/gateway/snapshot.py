@@ -11,6 +11,7 @@ from ipaddress import IPv4Network, IPv6Network
 from fastgw.gateway.document.model import Document
 from fastgw.gateway.document.process import ServerOptions
 from fastgw.model.route import Route
+from fastgw.policy.limits import Limits
 from fastgw.routing.table import RouteTable
 from fastgw.upstream.options import UpstreamOptions
 
@@ -23,7 +24,8 @@ RELEASE_AT_ONCE = 200
 class Snapshot:
     __slots__ = (
         "access_log", "by_line", "document", "hash", "health_paths", "keepalive_requests", "keepalive_timeout",
-        "max_in_flight", "routes", "sample", "server", "server_timing", "table", "trusted", "upstreams", "version",
+        "limits", "max_in_flight", "routes", "sample", "server", "server_timing", "table", "trusted", "upstreams",
+        "version",
     )  # fmt: skip
 
     def __init__(
@@ -34,6 +36,7 @@ class Snapshot:
         routes: dict[str, Route],
         upstreams: Mapping[str, UpstreamOptions],
         trusted: tuple[Network, ...],
+        limits: Limits | None = None,
     ) -> None:
         base = document.base
         self.document = document
@@ -45,6 +48,7 @@ class Snapshot:
         self.routes = routes
         self.upstreams = upstreams
         self.trusted = trusted
+        self.limits = limits  # before routing
         self.server: ServerOptions = base.server
         # Read per exchange, so held here: an attribute of a pydantic model costs five times as much.
         self.keepalive_requests = base.server.keepalive_requests

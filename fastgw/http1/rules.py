@@ -27,7 +27,6 @@ TOKEN: Final = re.compile(rb"[" + TOKEN_CHARS + rb"]+")
 BLOCK: Final = re.compile(rb"(?:[" + TOKEN_CHARS + rb"]+:[\t\x20-\x7e\x80-\xff]*\r\n)*")
 
 # Bytes that no head can hold, wherever they stand: refused on arrival, without waiting for the empty line.
-ILLEGAL_SEARCH: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|(?<!\r)\n")
 ILLEGAL_PARTIAL_SEARCH: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n|\Z)|(?<!\r)\n")
 # Line ends that are not CRLF are framing errors, other controls are plain bad requests.
 BARE_LINE_END_SEARCH: Final = re.compile(rb"\r(?!\n|\Z)|(?<!\r)\n")

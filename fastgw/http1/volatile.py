@@ -60,8 +60,8 @@ def _is_plain(name: bytes) -> bool:
 
 def take_out(raw: bytes, marker: bytes, start: int, end: int) -> tuple[bytes, bytes] | None:
     """(the field lines of `raw[start:end]` without the marked line, that line with its CRLF), where `start` is behind
-    the CRLF of the first line and `end` behind the CRLF of the last. None where it is not there, not valid, or where
-    its name stands anywhere else too: in Connection it ends at this hop, on another line it is a second value."""
+    the CRLF of the first line and `end` behind the CRLF of the last. None where it is not there or not valid. The caller
+    asks `stands_elsewhere` once it knows the other lines."""
     at = raw.find(marker, start - 2, end)
     if at < 0:
         return None
@@ -69,10 +69,16 @@ def take_out(raw: bytes, marker: bytes, start: int, end: int) -> tuple[bytes, by
     line = raw[at + 2 : stop]
     if stop > end or not rules.BLOCK.fullmatch(line):
         return None
-    rest = raw[start : at + 2] + raw[stop:end]
-    if marker[2:-1].lower() in rest.lower():
-        return None
-    return rest, line
+    return raw[start : at + 2] + raw[stop:end], line
+
+
+def stands_elsewhere(name: bytes, fields: dict[bytes, bytes]) -> bool:
+    """Whether the other lines of its head say something about the volatile one: another line of that name is a second
+    value, and what Connection names ends at this hop."""
+    if name in fields:
+        return True
+    connection = fields.get(b"connection")
+    return connection is not None and name in connection.lower()
 
 
 def value_of(line: bytes) -> bytes:

@@ -38,6 +38,7 @@ def problem(reply: Reply, request_id: bytes) -> bytes:
     """The body of a refusal: application/problem+json (RFC 9457) with the members of design section 12."""
     return orjson.dumps(
         {
+            **(reply.members or {}),
             "type": f"urn:fastgw:reason:{reply.reason.value}",
             "title": TITLES.get(reply.status, "Error"),
             "status": reply.status,

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _OK: Final = Reason.OK
 _GATEWAY: Final = Source.GATEWAY
 
+# In front of the name of a policy in shadow mode, where `rule` notes what it would have refused.
+WOULD_REFUSE: Final = "shadow:"
+
 
 class Exchange:
     """Written by the floor that learns a thing first; read by the ledger at the end. Times are monotonic seconds, 0.0
@@ -26,10 +29,10 @@ class Exchange:
     every later write 30 ns dearer.)"""
 
     __slots__ = (
-        "answer_lines", "attempts", "bytes_in", "bytes_out", "client", "closed", "forwarded_at", "head", "host", "http10", "identity",
-        "keep_alive", "limit", "line",
-        "method", "path", "query", "reason", "request_id", "route", "rule", "source", "span", "started", "status",
-        "target", "trace_id", "trusted", "upstream", "upstream_seconds", "version",
+        "answer_lines", "attempts", "bytes_in", "bytes_out", "client", "closed", "forwarded_at", "head", "holder",
+        "host", "http10", "identity", "keep_alive", "limit", "line", "method", "path", "query", "reason",
+        "request_id", "route", "rule", "source", "span", "started", "status", "step", "target", "trace_id", "trusted",
+        "upstream", "upstream_seconds", "version",
     )  # fmt: skip
 
     def __init__(
@@ -56,5 +59,7 @@ class Exchange:
         self.rule = self.upstream = self.target = self.limit = ""  # limit: the one that decided, or would have
         self.identity: Identity | None = None  # who sent it, once a policy knows
         self.answer_lines = b""  # field lines that policies add to whatever answer goes to the client
+        self.step = 0  # the place of the next policy in the route's chain
+        self.holder: object | None = None  # who drives it, while it waits for a policy; the pipeline's word
         self.forwarded_at = self.upstream_seconds = 0.0
         self.closed = False

@@ -6,6 +6,7 @@ was made, except the fields that say so.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
@@ -27,7 +28,9 @@ class Framing(IntEnum):
 class RequestLine:
     """A validated request line. Like a head it is shared by every exchange that repeats its exact bytes."""
 
-    __slots__ = ("authority", "direct", "host", "http10", "method", "odd", "path", "query")
+    __slots__ = (
+        "authority", "direct", "host", "http10", "logged", "logged_host", "method", "odd", "path", "query", "start",
+    )  # fmt: skip
 
     def __init__(
         self, method: bytes, path: bytes, query: bytes, http10: bool, authority: bytes | None
@@ -38,6 +41,11 @@ class RequestLine:
         self.http10 = http10
         self.authority = authority  # of an absolute-form target
         self.odd = http10 or authority is not None
+        # As it goes upstream where nothing is rewritten: five parts of a join less, 0.1 us.
+        self.start = b"".join((method, b" ", path, query, b" HTTP/1.1\r\n"))
+        # Its part of a log line with one host, which is nearly always the same; written by `account`.
+        self.logged_host: bytes | None = None
+        self.logged = b""
         # The route without policies that this line led to last, and for which host; written by `gateway`, forgotten
         # with the snapshot. Only where no route asks for header fields.
         self.host: bytes | None = None
@@ -153,7 +161,7 @@ class ResponseHead:
 class Reply:
     """An answer the gateway makes itself: a refusal, a static answer of a route, or the health path."""
 
-    __slots__ = ("body", "content_type", "detail", "headers", "reason", "rule", "status")
+    __slots__ = ("body", "content_type", "detail", "headers", "members", "reason", "rule", "status")
 
     def __init__(
         self,
@@ -165,6 +173,7 @@ class Reply:
         headers: bytes = b"",
         body: bytes | None = None,
         content_type: bytes = b"",
+        members: Mapping[str, object] | None = None,
     ) -> None:
         self.reason = reason
         self.status = status
@@ -173,6 +182,7 @@ class Reply:
         self.headers = headers  # ready lines, each ended by CRLF
         self.body = body  # None: a problem document is made from the other fields
         self.content_type = content_type
+        self.members = members  # more members of the problem document (RFC 9457 3.2)
 
 
 # What a policy returns that cannot decide yet. A value, compared by identity; it is never sent.

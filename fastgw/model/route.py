@@ -47,15 +47,16 @@ class Route:
     survive for as long as the route itself (an unchanged route is the same object after a reload)."""
 
     __slots__ = (
-        "bound", "chain", "in_flight", "key", "limited", "max_body", "max_in_flight", "name", "path_rewrite", "plain",
-        "preserve_host",
-        "reply", "request_headers", "response_headers", "rewrites", "tally", "timeouts", "upstream",
+        "answers_preflight", "bound", "chain", "in_flight", "key", "limited", "max_body", "max_in_flight", "name",
+        "path_rewrite", "plain", "preserve_host", "reply", "request_headers", "response_headers", "rewrites", "tally",
+        "timeouts", "upstream",
     )  # fmt: skip
 
     def __init__(self, name: str, key: str) -> None:
         self.name = name
         self.key = key  # content hash of the route and of the upstream settings it was compiled with
         self.chain: tuple[Check, ...] = ()
+        self.answers_preflight = False  # CORS is this route's policy
         self.upstream: str = ""
         self.reply: Reply | None = None
         self.max_body = 0

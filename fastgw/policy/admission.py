@@ -7,7 +7,6 @@ from typing import Protocol
 from fastgw.errors import STATUS, Reason
 from fastgw.model.exchange import Exchange
 from fastgw.model.messages import Reply
-from fastgw.model.route import Route
 
 
 class Bounded(Protocol):
@@ -29,10 +28,10 @@ class Admission:
             rule="max_in_flight",
         )
 
-    def check(self, exchange: Exchange) -> Reply | None:
+    def check(self, exchange: Exchange, runtime: object) -> Reply | None:
         route = exchange.route
         return self._reply if route is not None and route.in_flight > self._bound else None
 
 
-def build(options: Bounded, route: Route) -> Admission | None:
+def build(options: Bounded) -> Admission | None:
     return Admission(options.max_in_flight) if options.max_in_flight else None

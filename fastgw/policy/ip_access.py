@@ -17,13 +17,14 @@ from pydantic import model_validator
 from fastgw.config.fields import Cidr, List
 from fastgw.config.options import Options, wrong
 from fastgw.errors import STATUS, Reason
-from fastgw.model.exchange import Exchange
+from fastgw.model.exchange import WOULD_REFUSE, Exchange
 from fastgw.model.messages import Reply
 from fastgw.policy.mode import ENFORCE, SHADOW, Mode
 
 # Verdicts that a policy remembers (about 0.5 MB): clients come again, and a flood of others only empties it.
 MAX_REMEMBERED: Final = 4096
 
+_RULE: Final = "ip_access"
 _MAPPED: Final = b"\0" * 10 + b"\xff\xff"  # ::ffff:0:0/96 is IPv4 in the clothes of IPv6
 _BITS_V4: Final = 32
 _BITS_V6: Final = 128
@@ -76,7 +77,7 @@ class Networks:
 
 
 class IpAccess:
-    __slots__ = ("_enforced", "_networks", "_reply", "_verdicts", "shadowed")
+    __slots__ = ("_enforced", "_networks", "_reply", "_verdicts")
 
     def __init__(self, networks: Networks, enforced: bool) -> None:
         self._networks = networks
@@ -86,9 +87,8 @@ class IpAccess:
             Reason.IP_DENIED,
             STATUS[Reason.IP_DENIED],
             "this address may not use this route",
-            rule="ip_access",
+            rule=_RULE,
         )
-        self.shadowed = 0  # how often it would have refused
 
     def check(self, exchange: Exchange, runtime: object) -> Reply | None:
         client = exchange.client
@@ -102,7 +102,7 @@ class IpAccess:
             return None
         if self._enforced:
             return self._reply
-        self.shadowed += 1
+        exchange.rule = exchange.rule or WOULD_REFUSE + _RULE
         return None
 
 

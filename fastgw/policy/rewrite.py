@@ -110,6 +110,13 @@ def compile_path_rewrite(options: PathRewriteOptions) -> PathRewrite | None:
     return PathRewrite(strip, add) if strip or add else None
 
 
+def with_removed(rewrite: HeaderRewrite | None, names: frozenset[bytes]) -> HeaderRewrite:
+    """The same, and these names are dropped too, unless the rewrite sets them."""
+    if rewrite is None:
+        return HeaderRewrite((), names)
+    return HeaderRewrite(rewrite.set, rewrite.remove | (names - {name for name, _ in rewrite.set}))
+
+
 def compile_header_rewrite(options: HeaderRewriteOptions) -> HeaderRewrite | None:
     """None where nothing is changed."""
     lines = tuple(

@@ -13,7 +13,7 @@ from fastgw.http1 import rules
 from fastgw.http1.body import ChunkedDecoder
 from fastgw.http1.memo import KNOWN, Streak
 from fastgw.http1.response import framing, parse_response_head
-from fastgw.http1.volatile import take_out, value_of
+from fastgw.http1.volatile import stands_elsewhere, take_out, value_of
 from fastgw.model.messages import Framing, ResponseHead
 from fastgw.upstream.wire import BODY, CLOSED, HEAD, IDLE, TUNNEL, Shared, Wire
 
@@ -122,7 +122,8 @@ class UpstreamConnection(Wire):
                 memo.store(rest, head)
         else:
             streak.misses = 0
-        if volatile.name in head.fields or len(head.fields) >= rules.MAX_FIELDS or len(raw) > MAX_ANSWER_HEAD:
+        fields = head.fields
+        if len(fields) >= rules.MAX_FIELDS or len(raw) > MAX_ANSWER_HEAD or stands_elsewhere(volatile.name, fields):
             return self._parse(raw)
         return head.with_line(volatile.name, value_of(parts[1]), parts[1])
 

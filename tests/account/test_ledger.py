@@ -13,7 +13,8 @@ from fastgw.account.access_log import AccessLog
 from fastgw.account.ledger import NO_ROUTE, Ledger
 from fastgw.account.series import SeriesMemory, Slot
 from fastgw.errors import Reason, Source
-from fastgw.model.exchange import Exchange
+from fastgw.model.exchange import WOULD_REFUSE, Exchange
+from fastgw.model.identity import NEVER_EXPIRES, Identity
 from fastgw.model.route import Route
 
 
@@ -239,3 +240,45 @@ def test_books_balance_over_every_reason(books: Books) -> None:
         reason.value for reason in Reason
     } - {"ok"}
     assert [line["reason"] for line in books.lines()] == [reason.value for reason in Reason]
+
+
+# --- what policies noted ----------------------------------------------------------------------------------------------
+
+
+def identity(name: str = "app") -> Identity:
+    return Identity(name, "", "", frozenset(), {}, NEVER_EXPIRES)
+
+
+def test_the_consumer_is_logged_with_answers_and_with_refusals(books: Books) -> None:
+    route = Route("one", "")
+    for changes in ({}, {"identity": identity()}, {"identity": identity('q"uote')}, {}):
+        books.close(answered(route, **changes), 100.25)
+    books.close(
+        exchange(route, status=429, identity=identity(), reason=Reason.RATE_LIMITED, rule="a", limit="a"), 100.1
+    )
+    lines = books.lines()
+    assert [line["consumer"] for line in lines] == [None, "app", 'q"uote', None, "app"]
+    assert [line["limit"] for line in lines] == [None, None, None, None, "a"]
+    assert (lines[4]["reason"], lines[4]["rule"]) == ("rate_limited", "a")
+
+
+def test_a_path_cannot_write_into_the_fields_beside_it(books: Books) -> None:
+    made = answered(Route("one", ""), limit="a", identity=identity())
+    made.path = b'/x","limit":null,"consumer":null,"y":"'
+    books.close(made, 100.25)
+    (line,) = books.lines()
+    assert (line["path"], line["limit"], line["consumer"]) == (made.path.decode(), "a", "app")
+
+
+def test_what_a_shadow_would_have_refused_is_counted_and_logged_and_stays_ok(books: Books) -> None:
+    route = Route("one", "")
+    books.close(answered(route, rule=WOULD_REFUSE + "ip_access"), 100.25)
+    books.close(answered(route, rule=WOULD_REFUSE + "ip_access", identity=identity()), 100.25)
+    books.close(answered(route), 100.25)
+    lines = books.lines()
+    assert [(line["reason"], line["rule"]) for line in lines] == [
+        ("ok", "shadow:ip_access"), ("ok", "shadow:ip_access"), ("ok", None),
+    ]  # fmt: skip
+    assert lines[1]["consumer"] == "app"
+    assert books.series()[("shadow_refusals_total", "one", "ip_access")] == 2
+    assert not any(key[0] == "rejections_total" for key in books.series())

@@ -18,8 +18,11 @@ from fastgw.gateway.forward import Forward
 from fastgw.gateway.snapshot import Snapshot
 from fastgw.http1.fields import FieldParser
 from fastgw.http1.request import parse_request_block
+from fastgw.limiter.limit import Limit
+from fastgw.limiter.limiter import Verdict
 from fastgw.model.exchange import Exchange
-from fastgw.model.messages import RequestLine
+from fastgw.model.messages import Reply, RequestLine
+from fastgw.policy.runtime import Runtime
 from fastgw.upstream.registry import Registry
 from tests.upstream.fakes import Bench
 
@@ -73,11 +76,34 @@ class Client:
 
     def resume_body(self) -> None: ...
 
+    def defect(self, error: Exception, exchange: Exchange) -> None:
+        raise error
+
     def cut(self) -> None: ...
 
     def enter_tunnel(self) -> None: ...
 
     def leave_tunnel(self) -> None: ...
+
+
+class Decisions:
+    """A limiter that says what it is told to: `verdict` at once, or nothing until `answer`."""
+
+    def __init__(self) -> None:
+        self.verdict: Verdict | None = None
+        self.asked: list[tuple[tuple[str, ...], list[bytes]]] = []
+        self.waiting: list[Any] = []
+
+    def decide(self, limits: tuple[Limit, ...], values: list[bytes], waiter: Any, now: float) -> Verdict | None:
+        self.asked.append((tuple(limit.name for limit in limits), list(values)))
+        if self.verdict is None:
+            self.waiting.append(waiter)
+        return self.verdict
+
+    def answer(self, verdict: Verdict) -> None:
+        waiter = self.waiting.pop(0)
+        if not waiter.closed:
+            waiter.on_verdict(verdict)
 
 
 class Gateway:
@@ -91,12 +117,18 @@ class Gateway:
         registry.reconcile(self.snapshot.upstreams)
         self.log = AccessLog(self._writing, 0, lambda seconds, call: None, lambda lost: None)
         slot = SeriesMemory(1, 4096, 65536).slot(0)
+        self.limiter = Decisions()
+        self.runtime = Runtime(self.limiter, None, self.bench.clock, self.resume)  # type: ignore[arg-type]  # a fake
         self.engine = Engine(
-            self.snapshot, registry, Ledger(slot, self.log), self.bench.deadlines, self.bench.clock, lambda line: None
+            self.snapshot, registry, Ledger(slot, self.log), self.bench.deadlines, self.bench.clock, lambda line: None,
+            self.runtime,
         )  # fmt: skip
         self.routes = self.snapshot.routes
         self.route = self.routes["one"]
         self.pool = registry.upstreams["app"].targets[0].pool
+
+    def resume(self, exchange: Exchange, reply: Reply | None) -> None:
+        pipeline.resume(self.engine, exchange, reply)
 
     def close(self) -> None:
         self.bench.loop.close()
@@ -110,6 +142,7 @@ class Gateway:
         head = parse_request_block(b"Host: a\r\n", FieldParser())
         now = self.bench.clock.now()
         exchange = Exchange(head, b"GET", b"/", b"", False, now, 30)
+        exchange.line = RequestLine(b"GET", b"/", b"", False, None)
         route = exchange.route = self.routes[name]
         exchange.request_id = b"id"
         route.in_flight += 1
@@ -136,7 +169,7 @@ class Gateway:
         exchange = Exchange(head, method, path, b"", http10, now, 30)
         exchange.client = client.peer
         exchange.trusted = trusted
-        exchange.line = line
+        exchange.line = line or RequestLine(method, path, b"", http10, None)
         self.engine.in_flight += 1
         self.engine.stamp(exchange)
         pipeline.run(self.engine, client, forward, exchange, now)

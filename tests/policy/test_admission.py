@@ -25,7 +25,7 @@ def exchange(route: Route | None) -> Exchange:
 def test_the_bound_includes_the_exchange_itself(in_flight: int, served: bool) -> None:
     route = Route("one", "")
     route.in_flight = in_flight
-    reply = Admission(3).check(exchange(route))
+    reply = Admission(3).check(exchange(route), None)
     if served:
         assert reply is None
     else:
@@ -38,24 +38,24 @@ def test_each_route_has_its_own_count() -> None:
     busy, quiet = Route("busy", ""), Route("quiet", "")
     busy.in_flight, quiet.in_flight = 9, 1
     admission = Admission(3)
-    assert admission.check(exchange(busy)) is not None
-    assert admission.check(exchange(quiet)) is None
+    assert admission.check(exchange(busy), None) is not None
+    assert admission.check(exchange(quiet), None) is None
 
 
 def test_an_exchange_without_a_route_is_nobodys() -> None:
-    assert Admission(1).check(exchange(None)) is None
+    assert Admission(1).check(exchange(None), None) is None
 
 
 @pytest.mark.parametrize("bound", [None, 0])
 def test_a_route_without_a_bound_has_no_policy(bound: int | None) -> None:
-    assert build(Bound(bound), Route("one", "")) is None
+    assert build(Bound(bound)) is None
 
 
 def test_a_route_with_a_bound_has_one() -> None:
     route = Route("one", "")
-    admission = build(Bound(2), route)
+    admission = build(Bound(2))
     assert admission is not None
     route.in_flight = 2
-    assert admission.check(exchange(route)) is None
+    assert admission.check(exchange(route), None) is None
     route.in_flight = 3
-    assert admission.check(exchange(route)) is not None
+    assert admission.check(exchange(route), None) is not None

@@ -98,12 +98,22 @@ def test_a_refusal() -> None:
     assert made.check(exchange, None) is reply
 
 
-def test_a_shadow_counts_and_refuses_nobody() -> None:
+@pytest.mark.parametrize(
+    ("client", "before", "after"),
+    [
+        ("192.0.2.7", "", "shadow:ip_access"),
+        ("192.0.2.7", "shadow:other", "shadow:other"),
+        ("192.0.3.7", "", ""),
+    ],
+)
+def test_a_shadow_notes_and_refuses_nobody(client: str, before: str, after: str) -> None:
     made = policy(deny=["192.0.2.0/24"], mode="shadow")
-    assert admitted(made, "192.0.2.7")
-    assert admitted(made, "192.0.2.7")
-    assert admitted(made, "192.0.3.7")
-    assert made.shadowed == 2
+    for _ in range(2):
+        exchange = Exchange(None, b"GET", b"/", b"", False, 1.0, 0)
+        exchange.client = client.encode()
+        exchange.rule = before
+        assert made.check(exchange, None) is None
+        assert exchange.rule == after
 
 
 @pytest.mark.parametrize("client", ["unix", "", "localhost", "1.2.3", "1.2.3.4.5", "01.2.3.4", "::g", "\xff:", "a\0:"])
