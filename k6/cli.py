@@ -14,8 +14,12 @@ from pathlib import Path
 from bench import machine, report
 from bench.cli import keep_configurations, settle_tools, show
 from bench.errors import BenchError, VoidError
-from k6.runner import Outcome, Runner
-from k6.scenario import SCENARIOS
+from bench.sides.table import BASE, OURS
+from k6.guarded import GuardedRunner
+from k6.outcome import Outcome
+from k6.runner import Runner
+from k6.scenario import SCENARIOS, Scenario
+from k6.setting import Setting
 
 HERE = Path(__file__).resolve().parent
 
@@ -50,39 +54,26 @@ def _chosen(text: str, known: Sequence[str], what: str) -> list[str]:
     return names
 
 
-def render(outcome: Outcome) -> str:
-    rows = [
-        [
-            row.side,
-            *(f"{value:.2f}" for value in (row.p50, row.p95, row.p99)),
-            *(f"{value:,}" for value in (row.failed, row.wrong, row.dropped, row.requests)),
-        ]
-        for row in outcome.rows
-    ]
-    header = ["side", "p50 ms", "p95 ms", "p99 ms", "failed", "wrong", "dropped", "requests"]
-    lines = [f"\n{outcome.scenario.name}: {outcome.scenario.title}, {outcome.scenario.rate}/s"]
-    lines.append(report.grid(header, rows))
-    lines += outcome.notes
-    lines += [f"THRESHOLD of {side} not held: {text}" for side, text in outcome.broken]
-    return "\n".join(lines)
+def _runner(setting: Setting, scenario: Scenario) -> Runner | GuardedRunner:
+    return Runner(setting) if scenario.guards is None else GuardedRunner(setting)
 
 
-def _break(runner: Runner, name: str) -> int:
+def _break(setting: Setting, name: str) -> int:
     """Each threshold of the scenario must fail on a spoilt run: a guard that never failed proves nothing."""
     code = 0
     for chosen in SCENARIOS if name == "all" else _chosen(name, list(SCENARIOS), "scenario"):
-        found = runner.spoil(SCENARIOS[chosen])
+        thresholds = _runner(setting, SCENARIOS[chosen]).spoil(SCENARIOS[chosen])
         print(f"\n{chosen}, spoilt on purpose:")
-        for threshold in found.thresholds:
+        for threshold in thresholds:
             print(f"  {'did not fail!' if threshold.held else 'failed, as it must:'} {threshold.text}")
-        if not found.thresholds or any(threshold.held for threshold in found.thresholds):
+        if not thresholds or any(threshold.held for threshold in thresholds):
             code = 1
     return code
 
 
 def run(options: argparse.Namespace) -> int:
     scenarios = _chosen(options.scenarios, list(SCENARIOS), "scenario")
-    sides = _chosen(options.sides, ("fastgw", "nginx"), "side")
+    sides = _chosen(options.sides, (OURS, BASE), "side")
     settle_tools(["k6", "nginx", "taskset", "setpriv"], options.install)
     folder: Path = options.out or HERE / "results" / time.strftime("%Y%m%d-%H%M%S", time.gmtime())
     folder.mkdir(parents=True, exist_ok=True)
@@ -91,16 +82,18 @@ def run(options: argparse.Namespace) -> int:
     if rounds < 1:
         raise BenchError("--rounds must be at least 1")
     work = (folder / "work").resolve()
-    runner = Runner(work, machine.usable_cores(), rounds, options.quick, tuple(sides))
+    setting = Setting(work, machine.usable_cores(), rounds, options.quick, tuple(sides))
     outcomes: list[Outcome] = []
     void = None
     try:
         if options.broken:
-            return _break(runner, options.broken)
+            return _break(setting, options.broken)
         for name in scenarios:
-            outcome = runner.run(SCENARIOS[name])
+            outcome = _runner(setting, SCENARIOS[name]).run(SCENARIOS[name])
             outcomes.append(outcome)
-            print(render(outcome), flush=True)
+            print(outcome.render(), flush=True)
+            for timeline in outcome.timelines:
+                (folder / timeline.file).write_text(timeline.csv())
     except VoidError as error:
         void = str(error)
     finally:
@@ -114,7 +107,8 @@ def run(options: argparse.Namespace) -> int:
     if void is not None:
         print(f"VOID: {void}")
         return 1
-    return 1 if any(side == "fastgw" for outcome in outcomes for side, _ in outcome.broken) else 0
+    missed = any(not verdict.held for outcome in outcomes for verdict in outcome.verdicts)
+    return 1 if missed or any(side == OURS for outcome in outcomes for side, _ in outcome.broken) else 0
 
 
 def main(argv: Sequence[str]) -> int:

@@ -6,8 +6,10 @@ import hashlib
 import json
 import os
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bench import backend, process, tools
 from bench.errors import BenchError
@@ -34,10 +36,16 @@ class Inputs:
     digest: str
 
 
-def prepare(folder: Path, upstream_files: Path) -> Inputs:
+def plain_headers(index: int) -> dict[str, str]:
+    return dict(traffic.headers(index))
+
+
+def prepare(
+    folder: Path, upstream_files: Path, headers: Callable[[int], dict[str, str]] = plain_headers
+) -> Inputs:
     requests = folder / "requests.json"
     rows = [
-        {"target": target, "headers": dict(traffic.headers(index)), "body": backend.answer_to(target)}
+        {"target": target, "headers": headers(index), "body": backend.answer_to(target)}
         for index, target in enumerate(traffic.paths())
     ]
     requests.write_text(json.dumps(rows))
@@ -45,7 +53,14 @@ def prepare(folder: Path, upstream_files: Path) -> Inputs:
     return Inputs(requests, body, hashlib.sha256(body.read_bytes()).hexdigest())
 
 
-def command(scenario: Scenario, port: int, seconds: int, inputs: Inputs, summary_file: Path) -> list[str]:
+def command(
+    scenario: Scenario,
+    port: int,
+    seconds: int,
+    inputs: Inputs,
+    summary_file: Path,
+    more: Mapping[str, str] | None = None,
+) -> list[str]:
     values = {
         "BASE": f"http://127.0.0.1:{port}",
         "RATE": str(scenario.rate),
@@ -55,6 +70,7 @@ def command(scenario: Scenario, port: int, seconds: int, inputs: Inputs, summary
         "BODY": str(inputs.body),
         "DIGEST": inputs.digest,
         "SUMMARY": str(summary_file),
+        **(more or {}),
     }
     argv = [
         tools.path_of("k6"),
@@ -75,11 +91,14 @@ class Driver:
     folder: Path
     cores: tuple[int, ...]
     inputs: Inputs
+    more: Mapping[str, str] = field(default_factory=dict)  # values that only some scripts ask for
 
-    def start(self, scenario: Scenario, port: int, seconds: int) -> Run:
+    def start(
+        self, scenario: Scenario, port: int, seconds: int, more: Mapping[str, str] | None = None
+    ) -> Run:
         file = self.folder / "summary.json"
         file.unlink(missing_ok=True)
-        argv = command(scenario, port, seconds, self.inputs, file)
+        argv = command(scenario, port, seconds, self.inputs, file, {**self.more, **(more or {})})
         log = self.folder / "k6.log"
         with log.open("wb") as output:
             popen = subprocess.Popen(
@@ -102,6 +121,10 @@ class Run:
     seconds: int
 
     def finish(self) -> Round:
+        return summary.read(self.document())
+
+    def document(self) -> Mapping[str, Any]:
+        """The whole summary, once k6 has ended."""
         try:
             code = self.popen.wait(self.seconds + 60)
         except subprocess.TimeoutExpired as error:
@@ -111,7 +134,8 @@ class Run:
         if code not in (0, THRESHOLD_EXIT) or not self.file.exists():
             tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-10:])
             raise BenchError(f"k6 ended with {code}:\n{tail}")
-        return summary.read(json.loads(self.file.read_text()))
+        found: Mapping[str, Any] = json.loads(self.file.read_text())
+        return found
 
     def abandon(self) -> None:
         if self.popen.poll() is None:

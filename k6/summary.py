@@ -20,6 +20,15 @@ class Threshold:
         return f"{self.metric} {self.bound}"
 
 
+def unbroken(runs: Sequence[Sequence[Threshold]]) -> tuple[Threshold, ...]:
+    """Each threshold of several runs once; it held if no run broke it."""
+    held: dict[tuple[str, str], bool] = {}
+    for threshold in (one for run in runs for one in run):
+        key = threshold.metric, threshold.bound
+        held[key] = held.get(key, True) and threshold.held
+    return tuple(Threshold(*key, one) for key, one in held.items())
+
+
 @dataclass(frozen=True)
 class Round:
     """Milliseconds and counts."""
@@ -32,6 +41,11 @@ class Round:
     wrong: int
     dropped: int
     thresholds: tuple[Threshold, ...]
+    admitted: int = 0
+    refused: int = 0
+    refusal_p50: float = 0
+    refusal_p99: float = 0
+    denied: int = 0  # invalid credentials of a flood that were looked at
 
     def plain(self) -> dict[str, object]:
         return asdict(self)
@@ -43,7 +57,11 @@ def read(document: Mapping[str, Any]) -> Round:
     def count(name: str) -> int:
         return int(metrics[name]["values"]["count"]) if name in metrics else 0
 
-    took = metrics.get("took", {}).get("values", {})
+    def values(name: str) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = metrics.get(name, {}).get("values", {})
+        return found
+
+    took, refusal = values("took"), values("refusal")
     thresholds = tuple(
         Threshold(name, bound, bool(outcome["ok"]))
         for name, metric in sorted(metrics.items())
@@ -58,6 +76,11 @@ def read(document: Mapping[str, Any]) -> Round:
         count("wrong"),
         count("dropped_iterations"),
         thresholds,
+        count("admitted"),
+        int(refusal.get("count", 0)),
+        float(refusal.get("med", 0)),
+        float(refusal.get("p(99)", 0)),
+        count("denied"),
     )
 
 

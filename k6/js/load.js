@@ -1,38 +1,58 @@
 // What all scenarios share: the arrivals, the requests, the metrics, the summary. Values come from k6/drive.py.
 //
-// failed  answers that are not 200, or none       wrong  answers with another body than the upstream's
-// took    connect + send + wait + receive of the others: k6's own http_req_duration leaves connecting out
+// failed   answers that are not 200, or none      wrong    answers with another body than the upstream's
+// took     connect + send + wait + receive of the others: k6's own http_req_duration leaves connecting out
+// refusal  the same of refusals, where a scenario expects some
 
 import exec from 'k6/execution';
 import http from 'k6/http';
 import { SharedArray } from 'k6/data';
-import { Counter, Trend } from 'k6/metrics';
+import { Counter, Gauge, Trend } from 'k6/metrics';
 
 const requests = new SharedArray('requests', () => JSON.parse(open(__ENV.DATA)));
 const failed = new Counter('failed');
 const wrong = new Counter('wrong');
 const took = new Trend('took', true);
+const admitted = new Counter('admitted');
+const refusal = new Trend('refusal', true);
+const began = new Gauge('began'); // wall clock in ms when the first slot began
 
 const warm = 1000; // ms in which k6 itself is still starting up: counted for failures, not for times
+const slotLength = 100; // ms, as in k6/timeline.py
+const slotted = __ENV.SLOTS === '1';
 
 export const base = __ENV.BASE;
 
 export function arrivals(thresholds, more) {
   return Object.assign({
-    scenarios: {
-      load: {
-        executor: 'constant-arrival-rate',
-        rate: Number(__ENV.RATE),
-        timeUnit: '1s',
-        duration: `${__ENV.SECONDS}s`,
-        preAllocatedVUs: Number(__ENV.VUS),
-        maxVUs: Number(__ENV.VUS),
-        gracefulStop: '10s',
-      },
-    },
-    thresholds,
-    summaryTrendStats: ['med', 'p(95)', 'p(99)', 'max'],
+    scenarios: { load: steady(Number(__ENV.RATE), Number(__ENV.VUS)) },
+    thresholds: slotted ? Object.assign(slots(), thresholds) : thresholds,
+    summaryTrendStats: ['med', 'p(95)', 'p(99)', 'max', 'count'],
   }, more || {});
+}
+
+export function steady(rate, users) {
+  return {
+    executor: 'constant-arrival-rate',
+    rate,
+    timeUnit: '1s',
+    duration: `${__ENV.SECONDS}s`,
+    preAllocatedVUs: users,
+    maxVUs: users,
+    gracefulStop: '10s',
+  };
+}
+
+// A threshold without a bound makes k6 sum up the values with that tag on their own.
+function slots() {
+  const found = {};
+  const count = Number(__ENV.SECONDS) * 1000 / slotLength;
+  for (let slot = 0; slot < count; slot += 1) found[`took{slot:${slot}}`] = [];
+  return found;
+}
+
+export function milliseconds(response) {
+  return response.timings.connecting + response.timings.duration;
 }
 
 export function account(response, right) {
@@ -40,14 +60,38 @@ export function account(response, right) {
     failed.add(1);
     return;
   }
-  if (exec.instance.currentTestRunDuration > warm) took.add(response.timings.connecting + response.timings.duration);
+  const now = exec.instance.currentTestRunDuration;
+  const time = milliseconds(response);
+  if (slotted) {
+    if (exec.scenario.iterationInTest < 100) began.add(Date.now() - now);
+    took.add(time, { slot: String(Math.floor((now - time) / slotLength)) });
+  } else if (now > warm) took.add(time);
+  admitted.add(1);
   if (!right(response)) wrong.add(1);
 }
 
-export function small() {
+// A refusal names the limit, and says when to come back.
+export function refuse(response) {
+  refusal.add(milliseconds(response));
+  const wait = Number(response.headers['Retry-After']);
+  const told = wait >= 1 && Number.isInteger(wait) && 'Ratelimit' in response.headers;
+  if (!told || response.json('reason') !== 'rate_limited') wrong.add(1);
+}
+
+export function ask() {
   const one = requests[exec.scenario.iterationInTest % requests.length];
-  const response = http.get(base + one.target, { headers: one.headers, timeout: '10s' });
+  return [http.get(base + one.target, { headers: one.headers, timeout: '10s' }), one];
+}
+
+export function small() {
+  const [response, one] = ask();
   account(response, (answer) => answer.body === one.body);
+}
+
+// The upstream's answer, and where the client stands with its limits.
+export function counted() {
+  const [response, one] = ask();
+  account(response, (answer) => answer.body === one.body && 'Ratelimit' in answer.headers);
 }
 
 export function handleSummary(data) {

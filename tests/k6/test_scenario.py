@@ -4,7 +4,10 @@ import re
 
 import pytest
 
-from k6.scenario import SCENARIOS, Event, Scenario
+from bench.sides.table import OURS
+from k6.guarded import STEPS
+from k6.scenario import SCENARIOS, Bucket, Event, Guards, Scenario
+from k6.verdicts import BACK_SECONDS, SETTLE_SECONDS
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=list(SCENARIOS))
@@ -16,6 +19,36 @@ def test_every_scenario_has_a_script_with_thresholds(scenario: Scenario) -> None
 
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=list(SCENARIOS))
 def test_events_fit_the_time(scenario: Scenario) -> None:
-    assert (scenario.events > 0) == (scenario.event is not Event.NONE)
+    assert (scenario.events > 0) == (scenario.event in (Event.RELOADS, Event.KILLS))
     assert scenario.quick_seconds >= 4  # a second of warm-up and a stall of 1.5 s must fit
     assert scenario.event is Event.NONE or scenario.workers > 1
+    assert scenario.timed == (scenario.event in STEPS)
+
+
+@pytest.mark.parametrize(
+    "scenario", [one for one in SCENARIOS.values() if one.timed], ids=lambda one: one.name
+)
+def test_the_store_is_away_and_back_for_long_enough_to_judge(scenario: Scenario) -> None:
+    shares = [step.share for step in STEPS[scenario.event]]
+    assert shares == sorted(shares)
+    for seconds in (scenario.seconds, scenario.quick_seconds):
+        assert shares[0] * seconds > 1.5  # the stretch before, without k6's own start
+        for begin, end in zip(shares, [*shares[1:], 1.0], strict=True):
+            assert (end - begin) * seconds > max(SETTLE_SECONDS * 2, BACK_SECONDS * 0.75)
+    assert (1 - shares[-1]) * scenario.quick_seconds > BACK_SECONDS
+
+
+@pytest.mark.parametrize(
+    "scenario", [one for one in SCENARIOS.values() if one.guards], ids=lambda one: one.name
+)
+def test_clients_are_under_their_limits_or_well_over(scenario: Scenario) -> None:
+    assert scenario.guards is not None
+    each = scenario.rate / scenario.guards.clients
+    assert each * 2 < scenario.guards.address.rate
+    # In an outage half of the rate is what a worker's own bucket has.
+    assert (each == 10 * scenario.guards.consumer.rate) or each * 2 < scenario.guards.consumer.rate
+    assert OURS in scenario.sides
+
+
+def test_what_is_due_is_the_bursts_and_the_rate_over_the_time() -> None:
+    assert Guards(4, Bucket(1, 1), Bucket(50, 10)).due(10) == 4 * 510

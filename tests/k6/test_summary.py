@@ -46,3 +46,20 @@ def test_a_time_must_be_over_in_most_rounds() -> None:
     assert summary.broken(rounds(True, False, True, bound="p(99)<5")) == []
     assert summary.broken(rounds(False, False, True, bound="p(99)<5")) == ["x p(99)<5 (in 2 of 3 rounds)"]
     assert summary.broken(rounds(False, bound="p(99)<5")) == ["x p(99)<5 (in 1 of 1 rounds)"]
+
+
+def test_refusals_are_read_where_there_are_some() -> None:
+    plain = document()
+    assert (summary.read(plain).refused, summary.read(plain).refusal_p99) == (0, 0)
+    plain["metrics"]["refusal"] = {"values": {"med": 0.3, "p(99)": 0.9, "count": 41}}
+    plain["metrics"]["admitted"] = {"values": {"count": 12}}
+    found = summary.read(plain)
+    assert (found.admitted, found.refused, found.refusal_p50, found.refusal_p99) == (12, 41, 0.3, 0.9)
+
+
+def test_a_threshold_is_unbroken_if_no_run_broke_it() -> None:
+    runs = [
+        [Threshold("a", "x", True), Threshold("b", "x", True)],
+        [Threshold("a", "x", False), Threshold("b", "x", True)],
+    ]
+    assert summary.unbroken(runs) == (Threshold("a", "x", False), Threshold("b", "x", True))

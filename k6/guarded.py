@@ -1,0 +1,283 @@
+"""Runs a scenario whose upstream is guarded: tokens, limits in a store, and what happens to that store meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from bench import cpu, stats
+from bench.backend import Fault
+from bench.errors import BenchError, VoidError
+from bench.sides.table import OURS
+from bench.world import Instance, Wanted, World
+from k6 import drive, guards, modes, summary, timeline, trouble, verdicts
+from k6.drive import Driver
+from k6.guards import GuardedWriter
+from k6.outcome import Outcome
+from k6.scenario import Bucket, Event, Guards, Scenario
+from k6.setting import LEAD_SECONDS, SPOILT, Setting
+from k6.store import Store
+from k6.summary import Round, Threshold
+from k6.timeline import Moment, Timeline
+from k6.verdicts import Verdict
+
+MEMORY_INTERVAL = 0.25
+DELAYS = (0, 10, 100, 0)  # milliseconds, of the slow store
+ALONE, PASSING, FLOODED = "alone", "flood elsewhere", "flooded"
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something done to the store, at a share of the time."""
+
+    share: float
+    what: str
+    act: Callable[[Store], None]
+
+
+STEPS: Mapping[Event, tuple[Step, ...]] = {
+    Event.SLOW: (
+        Step(0.25, "10 ms late", Store.slower),
+        Step(0.5, "100 ms late", Store.slower),
+        Step(0.75, "in time", Store.slower),
+    ),
+    Event.OUTAGE: (
+        Step(0.2, "stopped", Store.halt),
+        Step(0.4, "continued", Store.go_on),
+        Step(0.55, "killed", Store.kill),
+        Step(0.75, "started empty", Store.start),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Load:
+    """One run of k6 of a round: whom it loads, under which name, with which values of its own."""
+
+    instance: Instance
+    label: str
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Stand:
+    """Everything that a scenario needs, running."""
+
+    scenario: Scenario
+    world: World
+    store: Store
+    driver: Driver
+    seconds: int
+
+    def values(self, instance: Instance, flood: int = 0, past: bool = False) -> dict[str, str]:
+        plan = self.scenario.guards
+        return {
+            "LIMITS": "1" if instance.wanted.kind == OURS else "0",
+            "SLOTS": "1" if self.scenario.timed else "0",
+            "DUE": str(plan.due(self.seconds) if plan else 0),
+            "FLOOD_RATE": str(flood),
+            "FLOOD_BASE": f"http://127.0.0.1:{self.world.upstream_port if past else instance.port}",
+        }
+
+    def loads(self, number: int) -> list[Load]:
+        """The runs of round `number`, in its order."""
+        if not self.scenario.flood:
+            return [
+                Load(one, one.label, self.values(one)) for one in stats.rotated(self.world.instances, number)
+            ]
+        ours, rate = self.world.instances[0], self.scenario.flood
+        found = [
+            Load(ours, ALONE, self.values(ours)),
+            Load(ours, PASSING, self.values(ours, rate, past=True)),
+            Load(ours, FLOODED, self.values(ours, rate)),
+        ]
+        return stats.rotated(found, number)
+
+
+@dataclass
+class Seen:
+    """What a run of k6 left, beside its own figures."""
+
+    round: Round
+    timeline: Timeline | None = None
+    sizes: list[int] = field(default_factory=list)  # resident bytes of the gateway, again and again
+
+
+@contextmanager
+def _stand(setting: Setting, scenario: Scenario, fault: Fault | None = None) -> Iterator[Stand]:
+    plan = scenario.guards
+    sides = [side for side in setting.sides if side in scenario.sides]
+    if plan is None or not sides:
+        raise BenchError(f"{scenario.name} is for {', '.join(scenario.sides)} only")
+    delays = DELAYS if scenario.event is Event.SLOW else ()
+    with setting.world(scenario, fault) as world, Store(world.cores.load, delays) as store:
+        signer = guards.make_signer(world.folder)
+        clients = guards.make_clients(signer, plan.clients)
+        forgery = world.folder / "forgery.json"
+        guards.write_forgery(signer, forgery)
+        writer = GuardedWriter(plan, store.url, signer.public_key)
+        for side in sides:
+            wanted = Wanted(side, side, workers=scenario.workers)
+            instance = world.start(wanted, writer if side == OURS else None)
+            if side == OURS and fault is None:
+                guards.check_guarded(instance, clients)
+        inputs = drive.prepare(world.folder, world.folder / "upstream" / "files", clients.headers)
+        driver = Driver(world.folder, setting.cores, inputs, {"FLOOD_TOKEN": str(forgery)})
+        yield Stand(scenario, world, store, driver, setting.seconds(scenario))
+
+
+@dataclass(frozen=True)
+class GuardedRunner:
+    setting: Setting
+
+    def run(self, scenario: Scenario) -> Outcome:
+        rounds: dict[str, list[Round]] = {}
+        judged: list[list[Verdict]] = []
+        timelines: list[Timeline] = []
+        with _stand(self.setting, scenario) as stand:
+            for number in range(self.setting.rounds):
+                found: dict[str, Seen] = {}
+                for load in stand.loads(number):
+                    seen = _observe(stand, load, f"timeline-{scenario.name}-{number + 1}.csv")
+                    found[load.label] = seen
+                    rounds.setdefault(load.label, []).append(seen.round)
+                    print(
+                        f"  round {number + 1}/{self.setting.rounds}: {load.label} p99 {seen.round.p99:.2f} ms",
+                        flush=True,
+                    )
+                    if scenario.calm and (seen.round.failed or seen.round.wrong):
+                        raise VoidError(
+                            f"{scenario.name}: {load.label} failed {seen.round.failed}, wrong {seen.round.wrong}"
+                        )
+                timelines += [one.timeline for one in found.values() if one.timeline is not None]
+                judged.append(judge(scenario, found))
+            stand.world.check_alive()
+        rows = [summary.row(label, found) for label, found in rounds.items()]
+        broken = [
+            (label if label in scenario.sides else OURS, text)
+            for label, found in rounds.items()
+            for text in summary.broken(found)
+        ]
+        made = verdicts.over_rounds(judged)
+        return Outcome(
+            scenario, rows, rounds, broken, notes(scenario, stand.seconds, rounds), made, timelines
+        )
+
+    def spoil(self, scenario: Scenario) -> tuple[Threshold, ...]:
+        """As for the other scenarios; and where more is bounded, once more with just that made wrong."""
+        runs = []
+        with _stand(self.setting, scenario, SPOILT) as stand:
+            ours = stand.world.instances[0]
+            runs.append(_spoilt(stand, stand.values(ours, scenario.flood), stalled=True))
+            if scenario.flood:  # nothing is wrong with these tokens
+                values = {**stand.values(ours, scenario.flood), "FLOOD_RIGHT": "1"}
+                runs.append(_spoilt(stand, values, stalled=False))
+        if scenario.name == "over" and scenario.guards is not None:
+            with _stand(self.setting, replace(scenario, guards=_generous(scenario.guards))) as stand:
+                values = stand.values(stand.world.instances[0])
+                values["DUE"] = str(scenario.guards.due(stand.seconds))
+                runs.append(_spoilt(stand, values, stalled=False))
+        return summary.unbroken(runs)
+
+
+def _generous(plan: Guards) -> Guards:
+    return replace(plan, consumer=Bucket(plan.consumer.rate * 3 // 2, plan.consumer.burst))
+
+
+def _spoilt(stand: Stand, values: Mapping[str, str], stalled: bool) -> tuple[Threshold, ...]:
+    ours = stand.world.instances[0]
+    stand.store.empty()
+    run = stand.driver.start(stand.scenario, ours.port, stand.seconds, values)
+    try:
+        if stalled:
+            time.sleep(LEAD_SECONDS)
+            trouble.stall(ours)
+        return run.finish().thresholds
+    finally:
+        run.abandon()
+
+
+def _observe(stand: Stand, load: Load, file: str) -> Seen:
+    stand.store.empty()
+    run = stand.driver.start(stand.scenario, load.instance.port, stand.seconds, load.values)
+    try:
+        if stand.scenario.timed:
+            with modes.Watch(load.instance.plan.admin_port) as watch:
+                moments = _act(stand)
+                document = run.document()
+            began = float(document["metrics"]["began"]["values"]["min"]) / 1000
+            line = timeline.build(
+                file, timeline.slots_of(document), began, moments, modes.intervals(watch.samples)
+            )
+            return Seen(summary.read(document), line)
+        sizes = []
+        while stand.scenario.flood and run.popen.poll() is None:
+            sizes.append(sum(cpu.resident(load.instance.pids()).values()))
+            time.sleep(MEMORY_INTERVAL)
+        return Seen(run.finish(), sizes=sizes)
+    finally:
+        run.abandon()
+
+
+def _act(stand: Stand) -> list[Moment]:
+    begin = time.monotonic()
+    moments = []
+    for step in STEPS[stand.scenario.event]:
+        time.sleep(max(0.0, begin + step.share * stand.seconds - time.monotonic()))
+        moments.append(Moment(step.what, time.time()))
+        step.act(stand.store)
+    return moments
+
+
+def judge(scenario: Scenario, found: Mapping[str, Seen]) -> list[Verdict]:
+    """What one round says beyond k6's own thresholds."""
+    if scenario.flood:
+        flooded, passing = found[FLOODED], found[PASSING]
+        return [verdicts.flooded(flooded.round.p99, passing.round.p99), verdicts.growth(flooded.sizes)]
+    line = next((one.timeline for one in found.values() if one.timeline is not None), None)
+    if line is None:
+        return []
+    if scenario.event is Event.SLOW:
+        before, late, too_late, again = verdicts.stretches(line)
+        return [
+            *verdicts.late(late, DELAYS[1], before),
+            *verdicts.away(before, too_late),
+            verdicts.back(again),
+        ]
+    before, stopped, continued, killed, started = verdicts.stretches(line)
+    return [
+        *verdicts.away(before, stopped),
+        verdicts.back(continued),
+        *verdicts.away(before, killed),
+        verdicts.back(started),
+    ]
+
+
+def notes(scenario: Scenario, seconds: float, rounds: Mapping[str, list[Round]]) -> list[str]:
+    """The figures that the table has no column for."""
+    found = []
+    for label, all_rounds in rounds.items():
+        refused = sum(one.refused for one in all_rounds)
+        if not refused:
+            continue
+        p50 = stats.median([one.refusal_p50 for one in all_rounds])
+        p99 = stats.median([one.refusal_p99 for one in all_rounds])
+        found.append(f"{label}: {refused:,} refused with 429, p50 {p50:.2f} ms, p99 {p99:.2f} ms")
+        if scenario.flood:
+            denied = sum(one.denied for one in all_rounds)
+            found.append(f"{label}: {denied:,} invalid tokens looked at and refused with 401")
+        elif scenario.guards is not None:
+            due = scenario.guards.due(seconds)
+            shares = ", ".join(
+                f"{one.admitted:,} ({(one.admitted / due - 1) * 100:+.2f} %)" for one in all_rounds
+            )
+            found.append(f"{label}: due {due:,.0f} a round, admitted {shares}")
+    if {ALONE, FLOODED} <= rounds.keys():
+        alone, flooded = (stats.median([one.p99 for one in rounds[key]]) for key in (ALONE, FLOODED))
+        found.append(
+            f"p99 of honest clients beside the flood is {flooded / alone:.2f} times that of theirs alone; k6's work "
+            "for the flood, on cores that it shares, is part of that. The verdict compares with a flood elsewhere."
+        )
+    return found

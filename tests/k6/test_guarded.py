@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from k6 import guarded
+from k6.guarded import Seen
+from k6.outcome import Outcome
+from k6.scenario import SCENARIOS
+from k6.summary import Round, row
+from k6.timeline import Slot, Timeline
+from k6.verdicts import Verdict
+
+ROUND = Round(0.4, 0.8, 1.0, 1000, 0, 0, 0, ())
+GOOD = Slot(100, 0.5, 1.5, 2.0, {"redis": 200})
+LOCAL = replace(GOOD, modes={"local": 200})
+
+
+def test_a_good_outage_is_judged_by_all_its_stretches() -> None:
+    slots = (GOOD,) * 30 + (LOCAL,) * 30 + (GOOD,) * 30 + (LOCAL,) * 30 + (GOOD,) * 40
+    line = Timeline("x", slots, (("stopped", 30), ("continued", 60), ("killed", 90), ("started empty", 120)))
+    found = guarded.judge(SCENARIOS["outage"], {"fastgw": Seen(ROUND, line)})
+    assert len(found) == 10
+    assert all(verdict.held for verdict in found)
+
+
+def test_a_slow_store_is_late_first_and_too_late_then() -> None:
+    late = replace(GOOD, p50=11.0)
+    slots = (GOOD,) * 40 + (late,) * 40 + (LOCAL,) * 40 + (GOOD,) * 40
+    line = Timeline("x", slots, (("10 ms late", 40), ("100 ms late", 80), ("in time", 120)))
+    found = guarded.judge(SCENARIOS["slow"], {"fastgw": Seen(ROUND, line)})
+    assert len(found) == 7
+    assert all(verdict.held for verdict in found)
+
+
+def test_the_flood_is_compared_with_one_that_goes_elsewhere() -> None:
+    found = {
+        guarded.ALONE: Seen(replace(ROUND, p99=0.1)),
+        guarded.PASSING: Seen(ROUND),
+        guarded.FLOODED: Seen(replace(ROUND, p99=1.2), sizes=[1 << 20] * 8),
+    }
+    ratio, growth = guarded.judge(SCENARIOS["flood"], found)
+    assert (ratio.value, ratio.held) == (1.2, True)
+    assert growth.held
+
+
+def test_a_calm_scenario_is_judged_by_k6_alone() -> None:
+    assert guarded.judge(SCENARIOS["over"], {"fastgw": Seen(ROUND)}) == []
+
+
+def test_notes_name_refusals_and_what_was_due() -> None:
+    scenario = SCENARIOS["over"]
+    assert scenario.guards is not None
+    due = scenario.guards.due(10)
+    one = replace(ROUND, admitted=round(due * 1.02), refused=9000, refusal_p50=0.3, refusal_p99=0.9)
+    first, second = guarded.notes(scenario, 10, {"fastgw": [one, one]})
+    assert "18,000 refused" in first
+    assert second.count("+2.0") == 2
+    assert guarded.notes(scenario, 10, {"fastgw": [ROUND]}) == []
+
+
+def test_notes_of_the_flood_show_the_other_baseline_too() -> None:
+    rounds = {
+        guarded.ALONE: [replace(ROUND, p99=0.5)],
+        guarded.FLOODED: [replace(ROUND, p99=1.0, refused=5, denied=7)],
+    }
+    text = "\n".join(guarded.notes(SCENARIOS["flood"], 10, rounds))
+    assert "7 invalid tokens" in text
+    assert "2.00 times" in text
+
+
+def test_an_outcome_shows_its_verdicts_and_what_is_near_a_moment() -> None:
+    line = Timeline("timeline-outage-1.csv", (GOOD,) * 30, (("stopped", 20),))
+    bad = Verdict("killed: median", 9, 1, "ms")
+    outcome = Outcome(
+        SCENARIOS["outage"], [row("fastgw", [ROUND])], {"fastgw": [ROUND]}, [], ["a note"], [bad], [line]
+    )
+    text = outcome.render()
+    assert "timeline-outage-1.csv" in text
+    assert "killed: median: 9.00 ms (at most 1.00): DOES NOT HOLD" in text
+    assert outcome.plain()["verdicts"] == [
+        {"what": "killed: median", "value": 9, "bound": 1, "unit": "ms", "held": False}
+    ]
