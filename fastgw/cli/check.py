@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,8 @@ import click
 
 if TYPE_CHECKING:
     from fastgw.gateway.document.model import Document, RouteOptions
+
+_PATIENCE = 5.0  # seconds for a program to say its version
 
 COLUMNS = ("ROUTE", "HOSTS", "PATH", "METHODS", "HEADERS", "TO")
 
@@ -50,12 +53,16 @@ def command(file: Path | None, path: Path, routes: bool) -> None:
       fastgw check && fastgw reload
     """
     # The imports of the model take 0.3 s, which --help should not pay.
+    from fastgw.cli.run import embedded_binary  # noqa: PLC0415
     from fastgw.config.errors import ConfigError  # noqa: PLC0415
     from fastgw.gateway.document.load import load_file  # noqa: PLC0415
 
     path = file or path
+    environ = dict(os.environ)
     try:
-        document = load_file(path, dict(os.environ))
+        document = load_file(path, environ)
+        server = embedded_binary(document, path, environ)
+        version = None if server is None else version_of(server, path)
     except ConfigError as error:
         click.echo(str(error), err=True)
         count = len(error.problems)
@@ -68,6 +75,21 @@ def command(file: Path | None, path: Path, routes: bool) -> None:
             click.echo(line)
     else:
         click.echo(f"{path}: ok ({summary(document)})")
+        if version:
+            click.echo(f"{path}: redis.url: embedded runs {server} ({version})")
+
+
+def version_of(server: Path, path: Path) -> str:
+    """What the embedded server says that it is: so it can be run here. Raises ConfigError."""
+    from fastgw.config.errors import ConfigError, Problem  # noqa: PLC0415
+
+    try:
+        done = subprocess.run([server, "--version"], check=True, capture_output=True, timeout=_PATIENCE)
+    except (OSError, subprocess.SubprocessError) as error:
+        message = f"{server} cannot be run: {error}; repair it, or write the address of a server"
+        raise ConfigError([Problem(str(path), 0, "redis.url", message)]) from None
+    # "Valkey server v=9.1.2 sha=... malloc=..."
+    return done.stdout.decode(errors="replace").partition(" sha=")[0].strip() or "it does not say its version"
 
 
 def summary(document: Document) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
+    from fastgw.gateway.document.model import Document
     from fastgw.supervisor.settings import Settings
 
 SHOWN = 20  # warnings at the start
@@ -93,4 +95,20 @@ def settings_of(path: Path) -> Settings:
         version=version.number,
         workers=document.base.workers or usable_cores(),
         environ=environ,
+        valkey=embedded_binary(document, path, environ),
     )
+
+
+def embedded_binary(document: Document, path: Path, environ: Mapping[str, str]) -> Path | None:
+    """The server that `redis: {url: embedded}` runs; None where it is not wanted. Raises ConfigError where it is, and
+    there is none on this machine."""
+    from fastgw.config.errors import ConfigError, Problem  # noqa: PLC0415
+    from fastgw.gateway.document.process import EMBEDDED  # noqa: PLC0415
+    from fastgw.supervisor.valkey_binary import MISSING, find  # noqa: PLC0415
+
+    if document.base.redis is None or document.base.redis.url != EMBEDDED:
+        return None
+    found = find(sys.path, environ.get("PATH", ""))
+    if found is None:
+        raise ConfigError([Problem(str(path), 0, "redis.url", MISSING)])
+    return found

@@ -22,6 +22,7 @@ from fastgw.control.published import History, Published
 from fastgw.gateway.compile import compile_snapshot
 from fastgw.gateway.document.load import load_file
 from fastgw.gateway.document.model import BaseOptions, Document
+from fastgw.gateway.document.process import EMBEDDED
 from fastgw.gateway.document.publish import current
 from fastgw.versions.version import VersionStore
 
@@ -154,8 +155,14 @@ def needs_restart(running: BaseOptions, wanted: BaseOptions) -> tuple[str, ...]:
         "admin.address": (running.admin.address, wanted.admin.address),
         "store": (running.store, wanted.store),
         "log.access": (running.log.access, wanted.log.access),
+        # From one server to another is done at once; the embedded one is started and ended with the gateway.
+        "redis.url": (_embeds(running), _embeds(wanted)),
     }
     return tuple(key for key, (old, new) in pairs.items() if old != new)
+
+
+def _embeds(base: BaseOptions) -> bool:
+    return base.redis is not None and base.redis.url == EMBEDDED
 
 
 def _run(steps: Generator[None, None, Any]) -> None:

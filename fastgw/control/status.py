@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from fastgw.account.series import SeriesMemory, Slot, Word, WorkerState
 from fastgw.clock import Clock
+from fastgw.control.instances import StoreStatus
 from fastgw.control.published import History
 from fastgw.control.publisher import Publisher
 
@@ -16,7 +17,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """`workers` slots belong to workers, then one to the supervisor and one to the logger."""
+    """`workers` slots belong to workers, then one to the supervisor, to the logger and to an embedded Valkey each."""
 
     series: SeriesMemory
     workers: int
@@ -27,6 +28,7 @@ class Status:
     started_at: float
     born_at: float  # of this control process, by `clock.now`
     restarts: int
+    store: StoreStatus
 
     def plain(self) -> dict[str, object]:
         now = self.clock.now()
@@ -38,7 +40,7 @@ class Status:
             "started_at": self.started_at,
             "supervisor": {"pid": self.supervisor_pid},
             "workers": [_worker(index, self.series.slot(index), now) for index in range(self.workers)],
-            "redis": None,
+            "redis": self.store.plain(),
             "control": {
                 "pid": os.getpid(),
                 "age_s": round(now - self.born_at, 3),

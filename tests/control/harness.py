@@ -109,6 +109,9 @@ class Gateway:
     async def resolve(self, host: str) -> list[str]:
         return self.resolved[host]
 
+    async def announce(self, url: str, prefix: bytes, instance: str) -> int:
+        raise OSError("there is no store in these tests")
+
     def serve(self) -> None:
         """As two workers that are up to date would."""
         for index in range(2):

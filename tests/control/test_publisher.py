@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from fastgw.control.publisher import needs_restart
+from fastgw.gateway.document.process import RedisOptions
 from fastgw.versions.store import FileStore
 from tests.control.harness import Gateway, make_document
 
@@ -23,6 +24,31 @@ from tests.control.harness import Gateway, make_document
 )
 def test_what_needs_a_restart(more: dict[str, Any], keys: tuple[str, ...]) -> None:
     assert needs_restart(make_document().base, make_document(**more).base) == keys
+
+
+EMBEDDED, ONE, OTHER = {"url": "embedded"}, {"url": "redis://one"}, {"url": "redis://other"}
+PATIENT = {"url": "embedded", "timeout": "50ms"}
+
+
+@pytest.mark.parametrize(
+    ("running", "wanted", "keys"),
+    [
+        (None, ONE, ()),
+        (ONE, OTHER, ()),
+        (ONE, None, ()),
+        (EMBEDDED, PATIENT, ()),
+        (None, EMBEDDED, ("redis.url",)),
+        (ONE, EMBEDDED, ("redis.url",)),
+        (EMBEDDED, ONE, ("redis.url",)),
+        (EMBEDDED, None, ("redis.url",)),
+    ],
+)
+def test_the_embedded_server_comes_and_goes_with_a_restart(running: Any, wanted: Any, keys: tuple[str, ...]) -> None:
+    base = make_document().base
+    before, after = (
+        base.model_copy(update={"redis": each and RedisOptions(**each)}) for each in (running, wanted)
+    )
+    assert needs_restart(before, after) == keys
 
 
 async def reload(gateway: Gateway) -> dict[str, Any]:
