@@ -1,13 +1,17 @@
-"""What the bench asks the gateway itself: GET /api/status of the admin address."""
+"""What the bench asks the gateway itself at its admin address: /api/status, and what /metrics says of limits."""
 
 from __future__ import annotations
 
 import json
+import re
 import time
 import urllib.request
 from typing import Any
 
 from bench.errors import BenchError
+
+_DECISIONS = re.compile(r"^fastgw_limit_decisions_total\{([^}]*)\} (\S+)", re.MULTILINE)
+_MODE = re.compile(r'mode="(\w+)"')
 
 
 def status(admin_port: int) -> dict[str, Any]:
@@ -44,3 +48,22 @@ def wait_for_version(admin_port: int, above: int, within: float) -> float:
             raise BenchError(f"no version above {above} within {within:.0f} s")
         time.sleep(0.005)
     return time.monotonic() - begin
+
+
+def limit_modes(admin_port: int) -> dict[str, float]:
+    """How many decisions of limits were taken on which store: redis, lease, local, allow, deny."""
+    url = f"http://127.0.0.1:{admin_port}/metrics"
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return parse_limit_modes(answer.read().decode())
+    except (OSError, ValueError) as error:
+        raise BenchError(f"{url}: {error}") from error
+
+
+def parse_limit_modes(text: str) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for labels, value in _DECISIONS.findall(text):
+        mode = _MODE.search(labels)
+        if mode:
+            found[mode.group(1)] = found.get(mode.group(1), 0) + float(value)
+    return found

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import machine, profile, report, tools
-from bench.cases.table import CASES
+from bench.cases.table import CASES, LIMITED
 from bench.errors import BenchError, VoidError
 from bench.machine import Machine
 from bench.process import ROOT
@@ -67,7 +67,8 @@ def needed_tools(cases: Sequence[str], peers: Sequence[str], profiling: bool) ->
     names = ["nginx", "wrk", "taskset", "setpriv", *(peer for peer in peers if peer != BASE)]
     if profiling:
         return [*names[:4], "strace"]
-    return [*names, "h2load"] if "latency" in cases else names
+    names += ["h2load"] if "latency" in cases else []
+    return [*names, tools.STORE] if LIMITED.intersection(cases) else names
 
 
 def settle_tools(names: Sequence[str], install: bool) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,11 +31,11 @@ class Answer:
         return self.status, self.body, self.content_type, self.date, self.trace is not None
 
 
-def fetch(port: int, paths: Sequence[str]) -> list[Answer]:
+def fetch(port: int, paths: Sequence[str], bearer: Callable[[int], str] = traffic.credential) -> list[Answer]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     answers = []
     for index, path in enumerate(paths):
-        connection.request("GET", path, headers=dict(traffic.headers(index)))
+        connection.request("GET", path, headers=dict(traffic.headers(index, bearer)))
         response = connection.getresponse()
         fields = response.headers
         answers.append(
@@ -51,13 +51,18 @@ def fetch(port: int, paths: Sequence[str]) -> list[Answer]:
     return answers
 
 
-def same_answers(upstream_port: int, instances: Sequence[Instance], paths: Sequence[str]) -> None:
+def same_answers(
+    upstream_port: int,
+    instances: Sequence[Instance],
+    paths: Sequence[str],
+    bearer: Callable[[int], str] = traffic.credential,
+) -> None:
     wanted = fetch(upstream_port, paths)
     for path, answer in zip(paths, wanted, strict=True):
         if answer.status != 200 or not answer.date:
             raise VoidError(f"the upstream itself answers {path} with {answer.status}, Date: {answer.date}")
     for instance in instances:
-        found = fetch(instance.port, paths)
+        found = fetch(instance.port, paths, bearer)
         for path, want, got in zip(paths, wanted, found, strict=True):
             if want.same != got.same:
                 raise VoidError(
@@ -68,6 +73,14 @@ def same_answers(upstream_port: int, instances: Sequence[Instance], paths: Seque
             raise VoidError(
                 f"{instance.label} repeats a header of the upstream that is unique in every answer"
             )
+
+
+def refused(instance: Instance, paths: Sequence[str], bearer: Callable[[int], str], status: int) -> None:
+    """All of the second half, but for a token that came back meanwhile: the first may be what buckets hold."""
+    found = [answer.status for answer in fetch(instance.port, paths, bearer)]
+    late = found[len(found) // 2 :]
+    if set(found) - {200, status} or late.count(status) < 0.9 * len(late):
+        raise VoidError(f"{instance.label} answers {sorted(set(found))} where {status} was to be seen")
 
 
 def same_upload(instances: Sequence[Instance], path: str, file: Path) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from bench import admin, report, tools
 from bench.errors import BenchError
 from bench.load import traffic
-from bench.load.wrk import Wrk
+from bench.load.wrk import Load, Wrk
 from bench.setting import OURS, Setting
 from bench.sides import fastgw
 from bench.world import Instance, Wanted, World
@@ -58,7 +58,7 @@ def _read(folder: Path, pid: int) -> dict[str, dict[str, int]]:
 
 
 def _load(world: World, instance: Instance, seconds: float) -> int:
-    return Wrk(world.folder, world.cores.load).run(instance.port, traffic.paths(), seconds).requests
+    return Wrk(world.folder, world.cores.load).run(instance.port, Load(traffic.paths()), seconds).requests
 
 
 def _counted(setting: Setting, frames: bool, seconds: float) -> tuple[dict[str, float], float]:

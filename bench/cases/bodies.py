@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bench import compare, cpu, stats
 from bench.backend import FILES_PREFIX, UPLOAD_PATH
-from bench.cases.requests import rows_of
 from bench.load import bodies, traffic
 from bench.load.bodies import Job
 from bench.results import CaseResult, Goal, Verdict
+from bench.rounds import rows_of
 from bench.setting import BASE, OURS, Setting
 from bench.world import Instance, Wanted, World
 

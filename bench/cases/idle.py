@@ -8,11 +8,11 @@ from __future__ import annotations
 import time
 
 from bench import cpu, stats
-from bench.cases.requests import rows_of
 from bench.errors import VoidError
 from bench.load import traffic
 from bench.load.idle import IdleConnections
 from bench.results import CaseResult, Goal, Verdict
+from bench.rounds import rows_of
 from bench.setting import BASE, OURS, Setting
 from bench.world import Instance
 

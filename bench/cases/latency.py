@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bench import compare, stats
-from bench.cases.requests import rows_of
 from bench.load import traffic
 from bench.load.h2load import H2load
-from bench.load.wrk import Wrk
+from bench.load.wrk import Load, Wrk
 from bench.results import CaseResult, Goal, Verdict
+from bench.rounds import rows_of
 from bench.setting import BASE, OURS, Setting
 
 ADDED_P99 = Goal(1.5, 1.0)
@@ -35,7 +35,7 @@ def _run(setting: Setting, workers: int) -> CaseResult:
         ports = {DIRECT: world.upstream_port} | {
             instance.label: instance.port for instance in world.instances
         }
-        saturation = {label: wrk.run(port, paths, 2).rate for label, port in ports.items()}
+        saturation = {label: wrk.run(port, Load(paths), 2).rate for label, port in ports.items()}
         rate = min(saturation[label] for label in (BASE, OURS) if label in saturation) / 2
         slow = [label for label, found in saturation.items() if found < HEADROOM * rate]
         for label in slow:

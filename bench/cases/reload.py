@@ -17,7 +17,7 @@ from pathlib import Path
 from bench import admin, stats
 from bench.errors import BenchError, VoidError
 from bench.load import traffic
-from bench.load.wrk import Wrk
+from bench.load.wrk import Load, Wrk
 from bench.process import ROOT
 from bench.results import CaseResult, Goal, Row, Verdict
 from bench.setting import OURS, Setting
@@ -76,7 +76,8 @@ def run(setting: Setting) -> list[CaseResult]:
         instance = world.start(
             Wanted(OURS, OURS, routes=ROUTES), partial(fastgw.write_counted, counts=counts, frames=False)
         )
-        Wrk(world.folder, world.cores.load).run(instance.port, traffic.routed_paths(ROUTES), 1.0)
+        load = Load(traffic.routed_paths(ROUTES))
+        Wrk(world.folder, world.cores.load).run(instance.port, load, 1.0)
         rounds, names = [], set()
         for number in range(setting.rounds):
             check = check_seconds(instance.command.config)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 PATHS = 1000
 CREDENTIALS = 64  # as many clients as the request cases hold connections
@@ -55,16 +55,18 @@ def routed_paths(routes: int, count: int = PATHS) -> list[str]:
     return found
 
 
-def headers(index: int) -> list[tuple[str, str]]:
-    """Six, with the Host."""
-    return [
+def headers(index: int, bearer: Callable[[int], str] = credential) -> list[tuple[str, str]]:
+    """Six, with the Host; five where `bearer` has nothing for this client."""
+    token = bearer(index % CREDENTIALS)
+    fields = [
         ("Host", "api.example.com"),
         ("User-Agent", "shop-app/4.12.0 (Android 15; Pixel 8)"),
         ("Accept", "application/json"),
         ("Accept-Language", "en-GB,en;q=0.8"),
-        ("Authorization", f"Bearer {credential(index % CREDENTIALS)}"),
+        ("Authorization", f"Bearer {token}"),
         ("X-Client-Version", "4.12.0"),
     ]
+    return fields if token else [field for field in fields if field[0] != "Authorization"]
 
 
 def head(method: str, path: str, fields: Sequence[tuple[str, str]]) -> str:

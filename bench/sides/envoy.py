@@ -1,4 +1,4 @@
-"""Envoy as a side: plain router, one event loop per worker, its default text access log to a file."""
+"""Envoy as a side: router, one event loop per worker, an access log to a file: its default text, JSON with policies."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import json
 
 from bench import tools
 from bench.load import traffic
+from bench.sides import envoy_filters
+from bench.sides.envoy_filters import TYPE
 from bench.sides.side import Command, Plan
-
-_TYPE = "type.googleapis.com/envoy.extensions"
 
 
 def _address(port: int) -> dict[str, object]:
@@ -40,25 +40,26 @@ def _routes(plan: Plan) -> list[dict[str, object]]:
 
 
 def render(plan: Plan) -> str:
-    router = {
+    router: dict[str, object] = {
         "name": "envoy.filters.http.router",
-        "typed_config": {"@type": f"{_TYPE}.filters.http.router.v3.Router"},
+        "typed_config": {"@type": f"{TYPE}.filters.http.router.v3.Router"},
     }
-    log = {
-        "name": "envoy.access_loggers.file",
-        "typed_config": {
-            "@type": f"{_TYPE}.access_loggers.file.v3.FileAccessLog",
-            "path": str(plan.access_log),
-        },
+    filters = [router]
+    log_config: dict[str, object] = {
+        "@type": f"{TYPE}.access_loggers.file.v3.FileAccessLog",
+        "path": str(plan.access_log),
     }
+    if plan.policies is not None:
+        filters = [*envoy_filters.render(plan.policies), router]
+        log_config["log_format"] = {"json_format": envoy_filters.LOG_FIELDS}
     connection_manager = {
         "name": "envoy.filters.network.http_connection_manager",
         "typed_config": {
-            "@type": f"{_TYPE}.filters.network.http_connection_manager.v3.HttpConnectionManager",
+            "@type": f"{TYPE}.filters.network.http_connection_manager.v3.HttpConnectionManager",
             "stat_prefix": "front",
             "codec_type": "HTTP1",
-            "access_log": [log],
-            "http_filters": [router],
+            "access_log": [{"name": "envoy.access_loggers.file", "typed_config": log_config}],
+            "http_filters": filters,
             "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": _routes(plan)}]},
         },
     }

@@ -36,6 +36,17 @@ def _pass(upstream: str) -> str:
     )
 
 
+def _zone(plan: Plan) -> str:
+    """The limit by address, in shared memory. Refusals go to the access log, as ours do, and not to a second one."""
+    if plan.policies is None or not plan.policies.address:
+        return ""
+    rate = plan.policies.address
+    return (
+        f"  limit_req_zone $binary_remote_addr zone=address:1m rate={rate}r/s;\n"
+        f"  limit_req_status 429; limit_req_log_level info; limit_req zone=address burst={rate} nodelay;\n"
+    )
+
+
 def _locations(plan: Plan) -> str:
     if not plan.routes:
         return f"    location / {{ {_pass('backend')} }}\n"
@@ -59,6 +70,7 @@ def render(plan: Plan) -> str:
         + "http {\n"
         + f"  access_log {plan.access_log} combined;\n"
         + temp_paths(plan.folder)
+        + _zone(plan)
         # The default of 1,000 requests per connection would cost nginx new connections that the others save.
         + "  keepalive_requests 1000000000; keepalive_timeout 75s;\n"
         + f"  client_max_body_size {MAX_BODY_MB}m;\n"

@@ -11,6 +11,24 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
+class Policies:
+    """What a side asks of a request besides forwarding it.
+
+    nginx only knows the address limit; HAProxy ignores all.
+    """
+
+    address: int = 0  # rate and burst of the limit by address; 0: none
+    jwt: bool = False
+    consumer: int = 0  # rate and burst of the limit by consumer
+    lease: str = "auto"
+    store: str = ""  # address of the Redis that the limits live in
+
+    @property
+    def limited(self) -> bool:
+        return bool(self.address or self.consumer)
+
+
+@dataclass(frozen=True)
 class Plan:
     """The same for all sides: proxy everything to one upstream, /upload/ to the sink, log every request."""
 
@@ -22,6 +40,7 @@ class Plan:
     workers: int = 1
     routes: int = 0  # 0: one route for everything; else this many, see bench.load.traffic.route_of
     tuned: bool = False  # nginx only: large buffers and no buffering of requests
+    policies: Policies | None = None  # None: not even a route of its own, all is forwarded
     drain_seconds: int = 1  # how long a stop may wait for exchanges in flight
 
     @property

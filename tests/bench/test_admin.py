@@ -18,3 +18,15 @@ def test_served_means_newer_and_everywhere(version: int, workers: list[int], ser
 def test_no_admin_address_is_said() -> None:
     with pytest.raises(BenchError, match="/api/status"):
         admin.status(process.free_port())
+
+
+def test_decisions_of_limits_are_summed_by_store() -> None:
+    text = (
+        "# TYPE fastgw_limit_decisions_total counter\n"
+        'fastgw_limit_decisions_total{route="a",limit="x",outcome="admitted",mode="lease"} 10.0\n'
+        'fastgw_limit_decisions_total{limit="y",mode="lease",outcome="refused",route="b"} 2.0\n'
+        'fastgw_limit_decisions_total{route="a",limit="x",outcome="admitted",mode="redis"} 3.0\n'
+        'fastgw_requests_total{route="a"} 99.0\n'
+    )
+    assert admin.parse_limit_modes(text) == {"lease": 12.0, "redis": 3.0}
+    assert admin.parse_limit_modes("") == {}

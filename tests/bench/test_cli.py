@@ -34,6 +34,8 @@ def test_unknown_names_are_named(argv: list[str], capsys: pytest.CaptureFixture[
 def test_only_needed_tools_are_asked_for() -> None:
     assert "h2load" not in cli.needed_tools(["plain"], ["nginx"], False)
     assert {"h2load", "envoy"} <= set(cli.needed_tools(["latency"], ["envoy"], False))
+    assert "valkey-server" not in cli.needed_tools(["plain"], ["nginx"], False)
+    assert "valkey-server" in cli.needed_tools(["plain", "chain"], ["nginx"], False)
     assert "strace" in cli.needed_tools(["plain"], ["nginx"], True)
 
 

@@ -15,6 +15,12 @@ def test_six_headers_and_a_credential_of_300_bytes() -> None:
     assert len({traffic.credential(index) for index in range(traffic.CREDENTIALS)}) == traffic.CREDENTIALS
 
 
+def test_a_client_without_a_credential_sends_no_header_for_it() -> None:
+    assert dict(traffic.headers(3, "t{}".format))["Authorization"] == "Bearer t3"
+    assert "Authorization" not in dict(traffic.headers(3, lambda index: ""))
+    assert len(traffic.headers(3, lambda index: "")) == 5
+
+
 def test_requests_are_spread_over_all_routes() -> None:
     few = traffic.routed_paths(10)
     many = traffic.routed_paths(10_000)

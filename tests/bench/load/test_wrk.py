@@ -54,11 +54,33 @@ def test_output_without_a_result_is_refused(text: str) -> None:
 
 
 def test_hostile_script_carries_a_header_that_no_other_run_has() -> None:
-    text = wrk.script(["/a", "/b"], True, "ab12cd")
+    text = wrk.script(wrk.Load(["/a", "/b"], hostile=True), "ab12cd")
     assert "local hostile = true" in text
     assert 'string.format("X-Request-Nonce: ab12cd-%d-%08x\\r\\n\\r\\n", number, sent)' in text
     assert '"GET /a HTTP/1.1\\r\\nHost: api.example.com\\r\\n' in text
 
 
 def test_plain_script_adds_nothing() -> None:
-    assert "local hostile = false" in wrk.script(["/a"], False, "ab12cd")
+    text = wrk.script(wrk.Load(["/a"]), "ab12cd")
+    assert "local hostile = false" in text
+    assert "Connection: close" not in text
+
+
+def test_a_load_brings_its_own_credentials_and_connections() -> None:
+    text = wrk.script(wrk.Load(["/a", "/b"], bearer="token-{}".format, fresh=True), "ab12cd")
+    assert "Authorization: Bearer token-1\\r\\n" in text
+    assert text.count("Connection: close\\r\\n") == 2
+
+
+def test_refusals_that_were_asked_for_void_nothing_and_are_counted() -> None:
+    assert wrk.parse(output(status=995), wrk.REFUSED).refused == 995
+    assert wrk.parse(output(status=3), wrk.MIXED).refused == 3
+    with pytest.raises(VoidError, match="only 900 of 1000 requests were refused"):
+        wrk.parse(output(status=900), wrk.REFUSED)
+
+
+@pytest.mark.parametrize("answers", [wrk.REFUSED, wrk.MIXED])
+@pytest.mark.parametrize("kind", [kind for kind in wrk.ERRORS if kind != "status"])
+def test_other_errors_void_a_load_of_refusals_too(kind: str, answers: str) -> None:
+    with pytest.raises(VoidError, match=kind):
+        wrk.parse(output(**{"status": 1000, kind: 1}), answers)

@@ -5,10 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
-from bench.load import traffic
+from bench.load import tokens, traffic
 from bench.sides import fastgw
-from bench.sides.side import Plan
+from bench.sides.side import Plan, Policies
 from fastgw.gateway.document.load import load_file
 
 
@@ -19,6 +20,31 @@ def test_the_gateway_accepts_it(plan: Plan, routes: int) -> None:
     assert len(document.routes) == 1 + (routes or 1)
     assert set(document.upstreams) == {"backend", "sink"}
     assert document.base.workers == 1
+
+
+WHOLE = Policies(address=100_000, jwt=True, consumer=2000, lease="off", store="unix:///tmp/store.sock")
+
+
+def test_policies_are_written_in_the_words_of_the_configuration(plan: Plan) -> None:
+    plain = yaml.safe_load(fastgw.render(replace(plan, policies=WHOLE)))
+    assert plain["redis"] == {"url": "unix:///tmp/store.sock"}
+    assert plain["issuers"]["main"]["secret"] == tokens.SECRET
+    route = plain["routes"][-1]
+    assert route["auth"] == {"any": [{"jwt": "main"}], "scopes": [tokens.SCOPE]}
+    assert [(limit["key"], limit["rate"], limit["burst"], limit["lease"]) for limit in route["limits"]] == [
+        ("client_ip", "100000/s", 100_000, "off"),
+        ("consumer", "2000/s", 2000, "off"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "policies",
+    [Policies(), Policies(address=1, store=WHOLE.store), replace(WHOLE, consumer=0), WHOLE],
+    ids=["none", "address", "jwt", "whole"],
+)
+def test_the_gateway_accepts_each_set_of_policies(plan: Plan, policies: Policies) -> None:
+    document = load_file(fastgw.write(replace(plan, policies=policies)).config, {})
+    assert list(document.routes) == ["upload", "api"]
 
 
 def test_started_as_an_operator_would(plan: Plan) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from bench import tools
 from bench.sides import nginx
-from bench.sides.side import Plan
+from bench.sides.side import Plan, Policies
 
 
 def test_plain_keepalive_pass_with_its_log(plan: Plan) -> None:
@@ -34,9 +34,17 @@ def test_tuned_buffers_and_routes(plan: Plan) -> None:
     assert "location /service-2/ " in text
 
 
+def test_refuses_by_address_and_writes_no_second_log(plan: Plan) -> None:
+    text = nginx.render(replace(plan, policies=Policies(address=7)))
+    assert "zone=address:1m rate=7r/s;" in text
+    assert "limit_req_status 429; limit_req_log_level info; limit_req zone=address burst=7 nodelay;" in text
+    assert "limit_req" not in nginx.render(replace(plan, policies=Policies(jwt=True)))
+
+
 @pytest.mark.skipif(tools.find("nginx") is None, reason="nginx is not installed")
 @pytest.mark.parametrize("routes", [0, 50])
 def test_nginx_accepts_it(plan: Plan, routes: int) -> None:
-    command = nginx.write(replace(plan, routes=routes, workers=2, tuned=True))
+    policies = Policies(address=10) if routes else None
+    command = nginx.write(replace(plan, routes=routes, workers=2, tuned=True, policies=policies))
     done = subprocess.run([*command.argv, "-t"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
