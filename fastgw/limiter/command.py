@@ -56,7 +56,7 @@ class Command:
         self.repeated = False  # with the whole script, after NOSCRIPT
         self.settled = False  # answered or given up: what comes now concerns nobody
         self._uses = 0
-        self._keys: set[bytes] = set()  # those of which other records may exist
+        self._keys: set[bytes] | None = None  # in this command, once a bucket came that may have two records
 
     def has_room(self, records: list[Record]) -> bool:
         if len(self.decisions) >= MAX_DECISIONS or len(self.records) + len(records) > MAX_BUCKETS:
@@ -65,9 +65,14 @@ class Command:
             return False
         # A bucket may stand in a command once. Two records of one bucket are rare: a caller in two tiers at once.
         return not any(
-            record.batch != self.serial and record.table.family.tables > 1 and record.key in self._keys
+            record.batch != self.serial and record.table.family.tables > 1 and record.key in self._taken()
             for record in records
         )
+
+    def _taken(self) -> set[bytes]:
+        if self._keys is None:
+            self._keys = {record.key for record in self.records}
+        return self._keys
 
     def decide(self, decision: Decision) -> None:
         self.decisions.append(decision)
@@ -93,7 +98,7 @@ class Command:
         self.records.append(record)
         record.batch = self.serial
         record.index = len(self.records)
-        if record.table.family.tables > 1:
+        if self._keys is not None:
             self._keys.add(record.key)
         return record.index
 
