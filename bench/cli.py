@@ -50,7 +50,11 @@ def parser() -> argparse.ArgumentParser:
         "--strict", action="store_true", help="exit with 3 when a bound that must hold is missed"
     )
     found.add_argument(
-        "--profile", action="store_true", help="count what one plain request costs in fastgw instead"
+        "--profile",
+        nargs="?",
+        const=profile.PLAIN,
+        choices=(profile.PLAIN, profile.CHAIN),
+        help="count what one request costs in fastgw instead: plain, or through the whole chain",
     )
     return found
 
@@ -63,10 +67,10 @@ def _names(text: str, known: Sequence[str], what: str) -> list[str]:
     return names
 
 
-def needed_tools(cases: Sequence[str], peers: Sequence[str], profiling: bool) -> list[str]:
+def needed_tools(cases: Sequence[str], peers: Sequence[str], profiling: str | None) -> list[str]:
     names = ["nginx", "wrk", "taskset", "setpriv", *(peer for peer in peers if peer != BASE)]
     if profiling:
-        return [*names[:4], "strace"]
+        return [*names[:4], "strace", *([tools.STORE] if profiling == profile.CHAIN else [])]
     names += ["h2load"] if "latency" in cases else []
     return [*names, tools.STORE] if LIMITED.intersection(cases) else names
 
@@ -150,7 +154,7 @@ def run(options: argparse.Namespace) -> int:
     machine.raise_file_limit()
     setting = setting_of(options, peers, folder.resolve())
     if options.profile:
-        return profile.run(setting)
+        return profile.run(setting, options.profile)
     host = machine.describe()
     pinned = setting.pinning()
     print(f"{host.cpu}, {host.cores} cores, Linux {host.kernel}, Python {host.python}")

@@ -1,7 +1,7 @@
-"""What one plain request does in a worker: loop calls, log calls, system calls, Python calls. No times.
+"""What one request, plain or through the whole chain, does in a worker. No times.
 
-Three runs of the same load: counted loop methods (bench.counting), strace -c on the worker, and every Python
-call by name. Fails when a task, a future, a timer or a log call happens per request.
+Three runs of the same load: counted calls of the loop and of logging (bench.counting), strace -c on the worker, and
+every Python call by name. Fails when a task, a future, a timer or a log call happens per request.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from bench import admin, report, tools
+from bench.cases.chain import WHOLE
 from bench.errors import BenchError
-from bench.load import traffic
+from bench.load import tokens, traffic
 from bench.load.wrk import Load, Wrk
 from bench.setting import OURS, Setting
 from bench.sides import fastgw
@@ -57,22 +59,38 @@ def _read(folder: Path, pid: int) -> dict[str, dict[str, int]]:
     return found
 
 
-def _load(world: World, instance: Instance, seconds: float) -> int:
-    return Wrk(world.folder, world.cores.load).run(instance.port, Load(traffic.paths()), seconds).requests
+@dataclass(frozen=True)
+class Subject:
+    """What is profiled."""
+
+    name: str
+    wanted: Wanted
+    load: Load
 
 
-def _counted(setting: Setting, frames: bool, seconds: float) -> tuple[dict[str, float], float]:
+PLAIN, CHAIN = "plain", "chain"
+
+
+def subject(name: str) -> Subject:
+    if name == CHAIN:
+        return Subject(name, Wanted(OURS, OURS, policies=WHOLE), Load(traffic.paths(), bearer=tokens.good()))
+    return Subject(name, Wanted(OURS, OURS), Load(traffic.paths()))
+
+
+def _load(world: World, instance: Instance, what: Subject, seconds: float) -> int:
+    return Wrk(world.folder, world.cores.load).run(instance.port, what.load, seconds).requests
+
+
+def _counted(setting: Setting, what: Subject, frames: bool, seconds: float) -> tuple[dict[str, float], float]:
     """Calls (or frames) per request of the worker, and over how many requests."""
     with setting.world("profile") as world:
         folder = world.folder / "counts"
-        instance = world.start(
-            Wanted(OURS, OURS), partial(fastgw.write_counted, counts=folder, frames=frames)
-        )
-        _load(world, instance, 1)
+        instance = world.start(what.wanted, partial(fastgw.write_counted, counts=folder, frames=frames))
+        _load(world, instance, what, 1)
         worker = worker_of(instance)
         time.sleep(1.5)  # longer than the counts may be old
         first = _read(folder, worker)
-        requests = _load(world, instance, seconds)
+        requests = _load(world, instance, what, seconds)
         time.sleep(1.5)
         last = _read(folder, worker)
     kind = "frames" if frames else "calls"
@@ -82,10 +100,10 @@ def _counted(setting: Setting, frames: bool, seconds: float) -> tuple[dict[str, 
     return {name: (names[name] - first[kind].get(name, 0)) / requests for name in names}, requests
 
 
-def _syscalls(setting: Setting, seconds: float) -> dict[str, float]:
+def _syscalls(setting: Setting, what: Subject, seconds: float) -> dict[str, float]:
     with setting.world("profile") as world:
-        instance = world.start(Wanted(OURS, OURS))
-        _load(world, instance, 1)
+        instance = world.start(what.wanted)
+        _load(world, instance, what, 1)
         worker = worker_of(instance)
         output = world.folder / "strace.txt"
         argv = [tools.path_of("strace"), "-c", "-f", "-o", str(output), "-p", str(worker)]
@@ -96,7 +114,7 @@ def _syscalls(setting: Setting, seconds: float) -> dict[str, float]:
                 message = tracer.stderr.read().decode() if tracer.stderr else ""
                 setting.say(f"no system calls: {message.strip()}")
                 return {}
-            requests = _load(world, instance, seconds)
+            requests = _load(world, instance, what, seconds)
         finally:
             tracer.send_signal(signal.SIGINT)
             tracer.communicate(timeout=10)
@@ -111,19 +129,24 @@ def _table(title: str, per_request: Mapping[str, float], floor: float) -> None:
     )
 
 
-def run(setting: Setting) -> int:
+def run(setting: Setting, name: str) -> int:
+    what = subject(name)
     seconds = 1.0 if setting.quick else 3.0
-    calls, requests = _counted(setting, frames=False, seconds=seconds)
+    calls, requests = _counted(setting, what, frames=False, seconds=seconds)
     _table(
-        f"calls of the event loop and of logging in the worker, over {requests:,.0f} plain requests", calls, 0
+        f"calls of the event loop and of logging in the worker, over {requests:,.0f} {name} requests",
+        calls,
+        0,
     )
-    syscalls = _syscalls(setting, seconds)
+    syscalls = _syscalls(setting, what, seconds)
     if syscalls:
         _table("system calls of the worker (strace -c)", syscalls, 0.001)
-    frames, _ = _counted(setting, frames=True, seconds=seconds)
+    frames, _ = _counted(setting, what, frames=True, seconds=seconds)
     _table("Python functions and built-ins called in the worker", frames, PER_REQUEST_BOUND)
     path = setting.folder.parent / "profile.json"
-    report.save(path, {"requests": requests, "calls": calls, "syscalls": syscalls, "frames": frames})
+    report.save(
+        path, {"what": name, "requests": requests, "calls": calls, "syscalls": syscalls, "frames": frames}
+    )
     print(f"\nprofile: {path}")
     over = broken(calls)
     if over:

@@ -32,11 +32,18 @@ def test_unknown_names_are_named(argv: list[str], capsys: pytest.CaptureFixture[
 
 
 def test_only_needed_tools_are_asked_for() -> None:
-    assert "h2load" not in cli.needed_tools(["plain"], ["nginx"], False)
-    assert {"h2load", "envoy"} <= set(cli.needed_tools(["latency"], ["envoy"], False))
-    assert "valkey-server" not in cli.needed_tools(["plain"], ["nginx"], False)
-    assert "valkey-server" in cli.needed_tools(["plain", "chain"], ["nginx"], False)
-    assert "strace" in cli.needed_tools(["plain"], ["nginx"], True)
+    assert "h2load" not in cli.needed_tools(["plain"], ["nginx"], None)
+    assert {"h2load", "envoy"} <= set(cli.needed_tools(["latency"], ["envoy"], None))
+    assert "valkey-server" not in cli.needed_tools(["plain"], ["nginx"], None)
+    assert "valkey-server" in cli.needed_tools(["plain", "chain"], ["nginx"], None)
+    assert "strace" in cli.needed_tools(["plain"], ["nginx"], "plain")
+    assert "valkey-server" in cli.needed_tools([], ["nginx"], "chain")
+
+
+def test_profile_is_of_plain_requests_unless_said() -> None:
+    assert cli.parser().parse_args(["--profile"]).profile == "plain"
+    assert cli.parser().parse_args(["--profile", "chain"]).profile == "chain"
+    assert cli.parser().parse_args([]).profile is None
 
 
 def test_configurations_are_kept(tmp_path: Path) -> None:

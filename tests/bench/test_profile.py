@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from bench import profile
+from bench.cases.chain import WHOLE
 
 STRACE = """% time     seconds  usecs/call     calls    errors syscall
 ------ ----------- ----------- --------- --------- ----------------
@@ -25,3 +26,10 @@ def test_anything_forbidden_per_request_is_found(name: str) -> None:
 
 def test_ticks_and_new_connections_are_no_offence() -> None:
     assert profile.broken({"call_later": 0.0004, "create_task": 0.001, "call_soon": 1.0}) == {}
+
+
+def test_the_chain_brings_its_policies_and_its_tokens() -> None:
+    assert profile.subject("plain").wanted.policies is None
+    chain = profile.subject("chain")
+    assert chain.wanted.policies == WHOLE
+    assert chain.load.bearer(0).count(".") == 2
