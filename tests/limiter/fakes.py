@@ -19,6 +19,15 @@ TIMEOUT = 0.025
 PATIENCE = 5.0  # for what must come; no test waits for it to pass
 
 
+async def eventually(happened: Callable[[], bool]) -> None:
+    """For what has no event of its own: state of a server, memory of a limiter."""
+    for _ in range(int(PATIENCE / 0.005)):
+        if happened():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError(f"not within {PATIENCE} s")
+
+
 class Asker:
     """Whoever waits for a verdict."""
 
@@ -86,8 +95,14 @@ class Desk:
 
 
 def limit(
-    name: str, rate: float = 10.0, burst: float = 5, *, on_error: str = "local", leases: bool = False, shadow: bool = False
-) -> Limit:  # fmt: skip
+    name: str,
+    rate: float = 10.0,
+    burst: float = 5,
+    *,
+    on_error: str = "local",
+    leases: bool = False,
+    shadow: bool = False,
+) -> Limit:
     return Limit(f"r/{name}".encode(), name, rate, burst, on_error, leases, shadow)
 
 
