@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import machine, report
+from bench import machine, report, tools
 from bench.cli import keep_configurations, settle_tools, show
 from bench.errors import BenchError, VoidError
 from bench.sides.table import BASE, OURS
@@ -74,7 +74,9 @@ def _break(setting: Setting, name: str) -> int:
 def run(options: argparse.Namespace) -> int:
     scenarios = _chosen(options.scenarios, list(SCENARIOS), "scenario")
     sides = _chosen(options.sides, (OURS, BASE), "side")
-    settle_tools(["k6", "nginx", "taskset", "setpriv"], options.install)
+    needed = ["k6", "nginx", "taskset", "setpriv"]
+    guarded = any(SCENARIOS[name].guards for name in scenarios) or options.broken
+    settle_tools([*needed, tools.STORE] if guarded else needed, options.install)
     folder: Path = options.out or HERE / "results" / time.strftime("%Y%m%d-%H%M%S", time.gmtime())
     folder.mkdir(parents=True, exist_ok=True)
     machine.raise_file_limit()

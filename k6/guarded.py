@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from bench import cpu, stats
+from bench import admin, cpu, stats
 from bench.backend import Fault
 from bench.errors import BenchError, VoidError
 from bench.sides.table import OURS
 from bench.world import Instance, Wanted, World
 from k6 import drive, guards, modes, summary, timeline, trouble, verdicts
-from k6.drive import Driver
+from k6.drive import Driver, Run
 from k6.guards import GuardedWriter
 from k6.outcome import Outcome
 from k6.scenario import Bucket, Event, Guards, Scenario
@@ -101,6 +102,7 @@ class Seen:
     """What a run of k6 left, beside its own figures."""
 
     round: Round
+    decisions: Mapping[str, int] = field(default_factory=dict)  # of its limits, by mode
     timeline: Timeline | None = None
     sizes: list[int] = field(default_factory=list)  # resident bytes of the gateway, again and again
 
@@ -136,6 +138,7 @@ class GuardedRunner:
         rounds: dict[str, list[Round]] = {}
         judged: list[list[Verdict]] = []
         timelines: list[Timeline] = []
+        decided: dict[str, Counter[str]] = {}
         with _stand(self.setting, scenario) as stand:
             for number in range(self.setting.rounds):
                 found: dict[str, Seen] = {}
@@ -143,6 +146,7 @@ class GuardedRunner:
                     seen = _observe(stand, load, f"timeline-{scenario.name}-{number + 1}.csv")
                     found[load.label] = seen
                     rounds.setdefault(load.label, []).append(seen.round)
+                    decided.setdefault(load.label, Counter()).update(seen.decisions)
                     print(
                         f"  round {number + 1}/{self.setting.rounds}: {load.label} p99 {seen.round.p99:.2f} ms",
                         flush=True,
@@ -201,24 +205,37 @@ def _spoilt(stand: Stand, values: Mapping[str, str], stalled: bool) -> tuple[Thr
 
 def _observe(stand: Stand, load: Load, file: str) -> Seen:
     stand.store.empty()
+    before = _decisions(load.instance)
     run = stand.driver.start(stand.scenario, load.instance.port, stand.seconds, load.values)
     try:
-        if stand.scenario.timed:
-            with modes.Watch(load.instance.plan.admin_port) as watch:
-                moments = _act(stand)
-                document = run.document()
-            began = float(document["metrics"]["began"]["values"]["min"]) / 1000
-            line = timeline.build(
-                file, timeline.slots_of(document), began, moments, modes.intervals(watch.samples)
-            )
-            return Seen(summary.read(document), line)
-        sizes = []
-        while stand.scenario.flood and run.popen.poll() is None:
-            sizes.append(sum(cpu.resident(load.instance.pids()).values()))
-            time.sleep(MEMORY_INTERVAL)
-        return Seen(run.finish(), sizes=sizes)
+        seen = _timed(stand, load, run, file) if stand.scenario.timed else _weighed(stand, load, run)
     finally:
         run.abandon()
+    return replace(seen, decisions=modes.more(before, _decisions(load.instance)))
+
+
+def _decisions(instance: Instance) -> Mapping[str, float]:
+    return admin.limit_modes(instance.plan.admin_port) if instance.wanted.kind == OURS else {}
+
+
+def _timed(stand: Stand, load: Load, run: Run, file: str) -> Seen:
+    """While things happen to the store."""
+    with modes.Watch(load.instance.plan.admin_port) as watch:
+        moments = _act(stand)
+        document = run.document()
+    began = float(document["metrics"]["began"]["values"]["min"]) / 1000
+    seen = modes.intervals(watch.samples)
+    line = timeline.build(file, timeline.slots_of(document), began, moments, seen)
+    return Seen(summary.read(document), timeline=line)
+
+
+def _weighed(stand: Stand, load: Load, run: Run) -> Seen:
+    """Beside a flood the gateway's memory is looked at again and again."""
+    sizes = []
+    while stand.scenario.flood and run.popen.poll() is None:
+        sizes.append(sum(cpu.resident(load.instance.pids()).values()))
+        time.sleep(MEMORY_INTERVAL)
+    return Seen(run.finish(), sizes=sizes)
 
 
 def _act(stand: Stand) -> list[Moment]:

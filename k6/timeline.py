@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench import report
-from k6.modes import Interval
+from k6.modes import Interval, shown
 
 SLOT_SECONDS = 0.1  # as in k6/js/load.js
 SHOWN_BEFORE, SHOWN_AFTER = 2, 7  # slots around a moment that the terminal shows
@@ -34,7 +34,7 @@ class Slot:
 
     @property
     def mode(self) -> str:
-        return " ".join(f"{mode}:{count}" for mode, count in sorted(self.modes.items())) or "-"
+        return shown(self.modes)
 
 
 @dataclass(frozen=True)

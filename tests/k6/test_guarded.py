@@ -18,7 +18,7 @@ LOCAL = replace(GOOD, modes={"local": 200})
 def test_a_good_outage_is_judged_by_all_its_stretches() -> None:
     slots = (GOOD,) * 30 + (LOCAL,) * 30 + (GOOD,) * 30 + (LOCAL,) * 30 + (GOOD,) * 40
     line = Timeline("x", slots, (("stopped", 30), ("continued", 60), ("killed", 90), ("started empty", 120)))
-    found = guarded.judge(SCENARIOS["outage"], {"fastgw": Seen(ROUND, line)})
+    found = guarded.judge(SCENARIOS["outage"], {"fastgw": Seen(ROUND, timeline=line)})
     assert len(found) == 10
     assert all(verdict.held for verdict in found)
 
@@ -27,7 +27,7 @@ def test_a_slow_store_is_late_first_and_too_late_then() -> None:
     late = replace(GOOD, p50=11.0)
     slots = (GOOD,) * 40 + (late,) * 40 + (LOCAL,) * 40 + (GOOD,) * 40
     line = Timeline("x", slots, (("10 ms late", 40), ("100 ms late", 80), ("in time", 120)))
-    found = guarded.judge(SCENARIOS["slow"], {"fastgw": Seen(ROUND, line)})
+    found = guarded.judge(SCENARIOS["slow"], {"fastgw": Seen(ROUND, timeline=line)})
     assert len(found) == 7
     assert all(verdict.held for verdict in found)
 

@@ -6,13 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from bench import tools
 from bench.errors import BenchError
-from k6 import store
 from k6.store import Store
 
-try:
-    store.binary()
-except BenchError:
+if tools.find(tools.STORE) is None:
     pytest.skip("no Valkey is installed", allow_module_level=True)
 
 DELAY_MS = 150
