@@ -20,8 +20,11 @@ from fastgw.ipc.messages import Message
 
 # Between two fetches that unknown keys ask for: whoever invents names must not make us a nuisance to the provider.
 COOL_DOWN: Final = 10.0
-# After a failure, sooner than the interval: doubled each time, up to the interval.
+# After a failure, sooner than the interval: doubled each time, up to a minute; while there is no key at all, routes
+# answer 503, so up to this.
 FIRST_RETRY: Final = 1.0
+LAST_RETRY: Final = 60.0
+LAST_RETRY_WITHOUT_KEYS: Final = 5.0
 # A fleet that started at once must not fetch at once for ever: up to a tenth sooner.
 JITTER: Final = 0.1
 
@@ -40,7 +43,7 @@ class _Watched:
     error: str | None = None
     known: bool = False  # whether anything was said about it
     fetching: bool = False
-    fetched_at: float = float("-inf")
+    asked_at: float = float("-inf")  # when an unknown key last caused a fetch
     askers: set[int] = field(default_factory=set)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
@@ -104,10 +107,11 @@ class JwksSteward:
             self._answer(worker, messages.keys(url, [], "nobody uses this source"))
         elif watched.fetching:
             watched.askers.add(worker)
-        elif self._clock.now() < watched.fetched_at + COOL_DOWN:
+        elif self._clock.now() < watched.asked_at + COOL_DOWN:
             self._answer(worker, messages.keys(url, watched.keys, watched.error))
         else:
             watched.askers.add(worker)
+            watched.asked_at = self._clock.now()
             watched.fetching = True  # from here on nobody else wakes it
             watched.wake.set()
 
@@ -123,7 +127,6 @@ class JwksSteward:
         while True:
             watched.wake.clear()
             watched.fetching = True
-            watched.fetched_at = self._clock.now()
             try:
                 keys, error = await self._source.fetch(url), None
             except KeysUnavailable as failure:
@@ -133,7 +136,8 @@ class JwksSteward:
             self._learn(url, watched, keys, error)
             pause = watched.interval
             if failures:
-                pause = min(pause, FIRST_RETRY * 2 ** min(failures - 1, 16))
+                longest = LAST_RETRY if keys else LAST_RETRY_WITHOUT_KEYS
+                pause = min(pause, longest, FIRST_RETRY * 2 ** min(failures - 1, 16))
             await self._rest(watched, pause * (1.0 - JITTER * self._random()))
 
     async def _rest(self, watched: _Watched, seconds: float) -> None:

@@ -149,7 +149,8 @@ class Replies:
         bad = bearer and bearer + ', error="invalid_token"'
         self._invalid = _reply(Reason.INVALID_CREDENTIALS, "the token is invalid", bad, key)
         self._expired = _reply(Reason.EXPIRED_CREDENTIALS, "the token is expired", bad, key)
-        self._invalid_key = _reply(Reason.INVALID_CREDENTIALS, "the API key is invalid", key, bearer)
+        # Without the other challenge: a Bearer one without its error code would say that no credential came.
+        self._invalid_key = _reply(Reason.INVALID_CREDENTIALS, "the API key is invalid", key)
         wanted = bearer and f'{bearer}, error="insufficient_scope", scope="{" ".join(scopes)}"'
         self.scope = _reply(Reason.INSUFFICIENT_SCOPE, "the credential does not allow this", wanted)
         self._unavailable = _reply(Reason.AUTH_UNAVAILABLE, "tokens cannot be checked now; try again shortly")
