@@ -50,6 +50,7 @@ class ControlLink:
         self._limit_store = birth.limit_store
         self._channel: WatchedChannel | None = None
         self._slicing = False
+        self._sources: set[str] = set()  # of keys, that control has said anything about
         self.follower = Follower(
             birth.document,
             birth.snapshot,
@@ -81,10 +82,16 @@ class ControlLink:
             None if error is None else str(error),
         )
 
+    def needs_keys(self) -> bool:
+        """Whether control has yet to say anything about some issuer's source, be it that it cannot be reached."""
+        issuers = self.follower.document.base.issuers.values()
+        return any(issuer.jwks_url is not None and issuer.jwks_url not in self._sources for issuer in issuers)
+
     def set_keys(self, known: Mapping[str, object]) -> None:
         """As `set_addresses`, of a source of keys."""
         error = known.get("error")
         found = known.get("keys")
+        self._sources.add(str(known["source"]))
         self._plane.set_keys(
             str(known["source"]),
             [each for each in found if isinstance(each, dict)] if isinstance(found, list) else [],

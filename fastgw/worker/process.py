@@ -112,10 +112,10 @@ class Worker:
         return 0
 
     async def _start(self) -> None:
-        """Accept, once what targets' names resolve to is known (or has been waited for long enough)."""
+        """Accept, once targets' addresses and issuers' keys are known (or have been waited for long enough)."""
         try:
             async with asyncio.timeout(_ADDRESS_WAIT):
-                while self._plane.needs_addresses() and self._ending.how is How.NOT:
+                while self._is_incomplete() and self._ending.how is How.NOT:
                     self._addresses_came.clear()
                     await self._addresses_came.wait()
         except TimeoutError:
@@ -127,6 +127,9 @@ class Worker:
             await self._listening.open()
             self._slot.set(Word.STATE, WorkerState.SERVING)
             self._command.send(messages.serving())
+
+    def _is_incomplete(self) -> bool:
+        return self._plane.needs_addresses() or self._control.needs_keys()
 
     async def _drain(self) -> None:
         """The phases of design section 3: not ready, then no keep-alive, then no accepting, then the

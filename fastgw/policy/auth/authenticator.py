@@ -57,8 +57,8 @@ class UnknownKey:
 
 class Authenticator:
     __slots__ = (
-        "_asked", "_consumers", "_directory", "_fetched", "_issuers", "_options", "_parked", "_quiet", "_settled",
-        "clock", "keys", "on_unknown_key", "shadowed", "tokens",
+        "_asked", "_consumers", "_directory", "_fetched", "_issuers", "_options", "_parked", "_quiet", "clock", "keys",
+        "on_unknown_key", "shadowed", "tokens",
     )  # fmt: skip
 
     def __init__(self, clock: Clock) -> None:
@@ -72,7 +72,6 @@ class Authenticator:
         self._issuers: dict[str, Issuer] = {}
         self._directory = Directory(())
         self._fetched: dict[str, list[dict[str, Any]]] = {}  # by source
-        self._settled: set[str] = set()  # sources that control has said anything about
         self._asked: set[str] = set()
         self._quiet: dict[str, float] = {}
         self._parked: deque[tuple[float, str, Pending]] = deque()  # all wait equally long, so in order of deadlines
@@ -90,7 +89,6 @@ class Authenticator:
         }
         sources = {issuer.source for issuer in self._issuers.values()}
         self._fetched = {source: keys for source, keys in self._fetched.items() if source in sources}
-        self._settled &= self._fetched.keys()
         for issuer in self._issuers.values():
             if issuer.source in self._fetched and not issuer.known:
                 issuer.set_keys(self._fetched[issuer.source])
@@ -101,7 +99,6 @@ class Authenticator:
 
     def set_keys(self, source: str, jwks: list[dict[str, Any]], error: str | None) -> None:
         """What control knows of a source (a jwks_url). With an error they are the last good keys, or none."""
-        self._settled.add(source)
         if self._fetched.get(source) != jwks and (jwks or error is None):
             self._fetched[source] = jwks
             for issuer in self._issuers.values():
@@ -109,12 +106,6 @@ class Authenticator:
                     issuer.set_keys(jwks)
                     self.tokens.forget_all(issuer.name)
         self._answered(source)
-
-    def needs_keys(self) -> bool:
-        """Whether there is a source that control has not said anything about yet."""
-        return any(
-            issuer.source is not None and issuer.source not in self._settled for issuer in self._issuers.values()
-        )
 
     # --- who sent it --------------------------------------------------------------------------------------------------
 

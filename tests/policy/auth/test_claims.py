@@ -57,7 +57,9 @@ def test_required_claims() -> None:
     assert accept({"sub": "alice"}, options(required_claims=[]), NOW).expires == NEVER
 
 
-@pytest.mark.parametrize("value", [None, "", "https://id.example.com", "https://ID.example.com/", 3, True, ["https://id.example.com/"]])  # fmt: skip
+@pytest.mark.parametrize(
+    "value", [None, "", "https://id.example.com", "https://ID.example.com/", 3, True, ["https://id.example.com/"]]
+)
 def test_the_issuer_is_exactly_the_one(value: object) -> None:
     with pytest.raises(BadToken):
         accepted({"iss": value}, issuer="https://id.example.com/")
@@ -77,7 +79,10 @@ def test_names_are_text(name: str, value: object) -> None:
         accepted({name: value}, required_claims=["exp"])
 
 
-@pytest.mark.parametrize("value", [None, "", "API", "api ", "other", 3, True, {}, {"api": True}, [], ["other"], [None], ["api", 3], [["api"]]])  # fmt: skip
+@pytest.mark.parametrize(
+    "value",
+    [None, "", "API", "api ", "other", 3, True, {}, {"api": True}, [], ["other"], [None], ["api", 3], [["api"]]],
+)
 def test_the_audience_names_us(value: object) -> None:
     with pytest.raises(BadToken):
         accepted({"aud": value}, audience="api")
