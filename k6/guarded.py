@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -135,39 +135,21 @@ class GuardedRunner:
     setting: Setting
 
     def run(self, scenario: Scenario) -> Outcome:
-        rounds: dict[str, list[Round]] = {}
-        judged: list[list[Verdict]] = []
-        timelines: list[Timeline] = []
-        decided: dict[str, Counter[str]] = {}
         with _stand(self.setting, scenario) as stand:
-            for number in range(self.setting.rounds):
-                found: dict[str, Seen] = {}
-                for load in stand.loads(number):
-                    seen = _observe(stand, load, f"timeline-{scenario.name}-{number + 1}.csv")
-                    found[load.label] = seen
-                    rounds.setdefault(load.label, []).append(seen.round)
-                    decided.setdefault(load.label, Counter()).update(seen.decisions)
-                    print(
-                        f"  round {number + 1}/{self.setting.rounds}: {load.label} p99 {seen.round.p99:.2f} ms",
-                        flush=True,
-                    )
-                    if scenario.calm and (seen.round.failed or seen.round.wrong):
-                        raise VoidError(
-                            f"{scenario.name}: {load.label} failed {seen.round.failed}, wrong {seen.round.wrong}"
-                        )
-                timelines += [one.timeline for one in found.values() if one.timeline is not None]
-                judged.append(judge(scenario, found))
+            rounds = [self._round(stand, number) for number in range(self.setting.rounds)]
             stand.world.check_alive()
-        rows = [summary.row(label, found) for label, found in rounds.items()]
-        broken = [
-            (label if label in scenario.sides else OURS, text)
-            for label, found in rounds.items()
-            for text in summary.broken(found)
-        ]
-        made = verdicts.over_rounds(judged)
-        return Outcome(
-            scenario, rows, rounds, broken, notes(scenario, stand.seconds, rounds), made, timelines
-        )
+        return outcome(scenario, stand.seconds, rounds)
+
+    def _round(self, stand: Stand, number: int) -> dict[str, Seen]:
+        name, count = stand.scenario.name, self.setting.rounds
+        found: dict[str, Seen] = {}
+        for load in stand.loads(number):
+            seen = _observe(stand, load, f"timeline-{name}-{number + 1}.csv")
+            found[load.label] = seen
+            print(f"  round {number + 1}/{count}: {load.label} p99 {seen.round.p99:.2f} ms", flush=True)
+            if stand.scenario.calm and (seen.round.failed or seen.round.wrong):
+                raise VoidError(f"{name}: {load.label} failed {seen.round.failed}, wrong {seen.round.wrong}")
+        return found
 
     def spoil(self, scenario: Scenario) -> tuple[Threshold, ...]:
         """As for the other scenarios; and where more is bounded, once more with just that made wrong."""
@@ -272,29 +254,52 @@ def judge(scenario: Scenario, found: Mapping[str, Seen]) -> list[Verdict]:
     ]
 
 
-def notes(scenario: Scenario, seconds: float, rounds: Mapping[str, list[Round]]) -> list[str]:
+def outcome(scenario: Scenario, seconds: float, rounds: Sequence[Mapping[str, Seen]]) -> Outcome:
+    labels: dict[str, list[Seen]] = {}
+    for label, seen in (pair for found in rounds for pair in found.items()):
+        labels.setdefault(label, []).append(seen)
+    figures = {label: [seen.round for seen in all_seen] for label, all_seen in labels.items()}
+    broken = [
+        (label if label in scenario.sides else OURS, text)
+        for label, all_rounds in figures.items()
+        for text in summary.broken(all_rounds)
+    ]
+    lines = [seen.timeline for found in rounds for seen in found.values() if seen.timeline is not None]
+    made = verdicts.over_rounds([judge(scenario, found) for found in rounds])
+    rows = [summary.row(label, all_rounds) for label, all_rounds in figures.items()]
+    return Outcome(scenario, rows, figures, broken, notes(scenario, seconds, labels), made, lines)
+
+
+def notes(scenario: Scenario, seconds: float, labels: Mapping[str, Sequence[Seen]]) -> list[str]:
     """The figures that the table has no column for."""
     found = []
-    for label, all_rounds in rounds.items():
-        refused = sum(one.refused for one in all_rounds)
-        if not refused:
-            continue
-        p50 = stats.median([one.refusal_p50 for one in all_rounds])
-        p99 = stats.median([one.refusal_p99 for one in all_rounds])
-        found.append(f"{label}: {refused:,} refused with 429, p50 {p50:.2f} ms, p99 {p99:.2f} ms")
-        if scenario.flood:
-            denied = sum(one.denied for one in all_rounds)
-            found.append(f"{label}: {denied:,} invalid tokens looked at and refused with 401")
-        elif scenario.guards is not None:
-            due = scenario.guards.due(seconds)
-            shares = ", ".join(
-                f"{one.admitted:,} ({(one.admitted / due - 1) * 100:+.2f} %)" for one in all_rounds
-            )
-            found.append(f"{label}: due {due:,.0f} a round, admitted {shares}")
-    if {ALONE, FLOODED} <= rounds.keys():
-        alone, flooded = (stats.median([one.p99 for one in rounds[key]]) for key in (ALONE, FLOODED))
+    for label, all_seen in labels.items():
+        found += [f"{label}: {text}" for text in _notes_of(scenario, seconds, all_seen)]
+    if {ALONE, FLOODED} <= labels.keys():
+        alone, flooded = (stats.median([one.round.p99 for one in labels[key]]) for key in (ALONE, FLOODED))
         found.append(
             f"p99 of honest clients beside the flood is {flooded / alone:.2f} times that of theirs alone; k6's work "
             "for the flood, on cores that it shares, is part of that. The verdict compares with a flood elsewhere."
         )
     return found
+
+
+def _notes_of(scenario: Scenario, seconds: float, all_seen: Sequence[Seen]) -> Iterator[str]:
+    all_rounds = [seen.round for seen in all_seen]
+    refused = sum(one.refused for one in all_rounds)
+    if refused:
+        p50 = stats.median([one.refusal_p50 for one in all_rounds])
+        p99 = stats.median([one.refusal_p99 for one in all_rounds])
+        yield f"{refused:,} refused with 429, p50 {p50:.2f} ms, p99 {p99:.2f} ms"
+    if refused and scenario.flood:
+        denied = sum(one.denied for one in all_rounds)
+        yield f"{denied:,} invalid tokens looked at and refused with 401"
+    elif refused and scenario.guards is not None:
+        due = scenario.guards.due(seconds)
+        shares = [f"{one.admitted:,} ({(one.admitted / due - 1) * 100:+.2f} %)" for one in all_rounds]
+        yield f"due {due:,.0f} a round, admitted {', '.join(shares)}"
+    decided: Counter[str] = Counter()
+    for seen in all_seen:
+        decided.update(seen.decisions)
+    if decided:
+        yield f"decisions of limits by mode: {modes.shown(decided)}"

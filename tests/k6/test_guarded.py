@@ -6,7 +6,7 @@ from k6 import guarded
 from k6.guarded import Seen
 from k6.outcome import Outcome
 from k6.scenario import SCENARIOS
-from k6.summary import Round, row
+from k6.summary import Round, Threshold, row
 from k6.timeline import Slot, Timeline
 from k6.verdicts import Verdict
 
@@ -52,16 +52,17 @@ def test_notes_name_refusals_and_what_was_due() -> None:
     assert scenario.guards is not None
     due = scenario.guards.due(10)
     one = replace(ROUND, admitted=round(due * 1.02), refused=9000, refusal_p50=0.3, refusal_p99=0.9)
-    first, second = guarded.notes(scenario, 10, {"fastgw": [one, one]})
+    first, second, third = guarded.notes(scenario, 10, {"fastgw": [Seen(one), Seen(one, {"redis": 9})]})
     assert "18,000 refused" in first
     assert second.count("+2.0") == 2
-    assert guarded.notes(scenario, 10, {"fastgw": [ROUND]}) == []
+    assert third == "fastgw: decisions of limits by mode: redis:9"
+    assert guarded.notes(scenario, 10, {"fastgw": [Seen(ROUND)]}) == []
 
 
 def test_notes_of_the_flood_show_the_other_baseline_too() -> None:
     rounds = {
-        guarded.ALONE: [replace(ROUND, p99=0.5)],
-        guarded.FLOODED: [replace(ROUND, p99=1.0, refused=5, denied=7)],
+        guarded.ALONE: [Seen(replace(ROUND, p99=0.5))],
+        guarded.FLOODED: [Seen(replace(ROUND, p99=1.0, refused=5, denied=7))],
     }
     text = "\n".join(guarded.notes(SCENARIOS["flood"], 10, rounds))
     assert "7 invalid tokens" in text
@@ -80,3 +81,13 @@ def test_an_outcome_shows_its_verdicts_and_what_is_near_a_moment() -> None:
     assert outcome.plain()["verdicts"] == [
         {"what": "killed: median", "value": 9, "bound": 1, "unit": "ms", "held": False}
     ]
+
+
+def test_rounds_of_several_loads_become_a_row_each() -> None:
+    broken = replace(ROUND, failed=1, thresholds=(Threshold("failed", "count==0", False),))
+    one = {guarded.ALONE: Seen(ROUND), guarded.PASSING: Seen(ROUND), guarded.FLOODED: Seen(broken)}
+    found = guarded.outcome(SCENARIOS["flood"], 10, [one, one])
+    assert [line.side for line in found.rows] == [guarded.ALONE, guarded.PASSING, guarded.FLOODED]
+    assert found.rows[0].requests == 2000
+    assert found.broken == [("fastgw", "failed count==0 (in 2 of 2 rounds)")]
+    assert len(found.verdicts) == 2
