@@ -51,6 +51,7 @@ class Base:
     server: Part = field(default_factory=Part)
     redis: Part | None = None
     limits: tuple[Part, ...] = ()
+    issuers: dict[str, Part] = field(default_factory=dict)
 
 
 @dataclass
