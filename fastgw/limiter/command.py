@@ -63,11 +63,11 @@ class Command:
             return False
         if len(self.ops) > MAX_OPS:
             return False
-        # A bucket may stand in a command once. Two records of one bucket are rare: a caller in two tiers at once.
-        return not any(
-            record.batch != self.serial and record.table.family.tables > 1 and record.key in self._taken()
-            for record in records
-        )
+        for record in records:
+            # A bucket may stand in a command once. Two records of one are rare: a caller in two tiers at once.
+            if record.table.family.tables > 1 and record.batch != self.serial and record.key in self._taken():
+                return False
+        return True
 
     def _taken(self) -> set[bytes]:
         if self._keys is None:
@@ -78,10 +78,10 @@ class Command:
         self.decisions.append(decision)
         ops = self.ops
         held = decision.held
-        for limit, record in zip(decision.limits, decision.records, strict=True):
+        for record in decision.records:
             if held is not None and record in held:
                 continue
-            if limit.shadow:
+            if record.table.shadow:
                 ops.append(SHADOW)
             ops.append(record.index if record.batch == self.serial else self._place(record))
             record.used += 1
@@ -126,15 +126,17 @@ class Command:
         outcomes = answer[0]
         if type(outcomes) is not bytes or len(outcomes) != self._uses or outcomes.strip(b"01"):
             raise Malformed
-        if any(type(number) is not int or number < 0 for number in answer[1:]):
+        numbers = answer[1:]
+        if numbers and (set(map(type, numbers)) != {int} or min(numbers) < 0):
             raise Malformed
         granted = [0] * len(records)
-        for (record, wanted), tokens in zip(leases, answer[1 + len(records) :], strict=True):
+        for (record, wanted), tokens in zip(leases, numbers[len(records) :], strict=True):
             if tokens > wanted:
                 raise Malformed
             granted[record.index - 1] = tokens
-        for record, micro, tokens in zip(records, answer[1:], granted, strict=False):
-            record.learn(micro, tokens, self.sent_at, now)
+        asked_at = self.sent_at
+        for record, micro, tokens in zip(records, numbers, granted, strict=False):
+            record.learn(micro, tokens, asked_at, now)
         return outcomes
 
     def settle(self) -> None:

@@ -79,78 +79,85 @@ class Limiter:
     def decide(
         self, limits: tuple[Limit, ...], values: Sequence[bytes], waiter: Waiter, now: float
     ) -> Verdict | None:
-        """None: the waiter hears the verdict in a later turn. The unrolled cases are for speed: two leased limits
-        cost 0.4 us, through `_decide` 2.5."""
+        """None: the waiter hears the verdict in a later turn. The cases of one and two limits that need no store are
+        written out for speed: two leased limits cost 0.35 us, through `_decide` 2."""
         if len(limits) == 1:
             table = limits[0].state
             if table is not None:
                 record = table.get(values[0])
-                if record is not None and record.stash > 0 and record.expires > now:
-                    record.stash -= 1
-                    if record.stash == record.low:
-                        self._refill(record, now)
-                    self.leased += 1
-                    verdict = record.single
-                    if verdict is None:
-                        verdict = record.single = Verdict(True, (), (), record.line, 0, "lease")
-                    return verdict
+                if record is not None:
+                    if record.stash > 0 and record.expires > now:
+                        record.stash -= 1
+                        if record.stash == record.low:
+                            self._refill(record, now)
+                        self.leased += 1
+                        verdict = record.single
+                        if verdict is None:
+                            verdict = record.single = Verdict(True, (), (), record.line, 0, "lease")
+                        return verdict
+                    if record.refusal_until > now and record.refusal_line is None:
+                        self.leased += 1
+                        return record.refusal
         elif len(limits) == 2:
             table, other = limits[0].state, limits[1].state
             if table is not None and other is not None:
                 record, second = table.get(values[0]), other.get(values[1])
-                if (
-                    record is not None and second is not None
-                    and record.stash > 0 and second.stash > 0
-                    and record.expires > now and second.expires > now
-                ):  # fmt: skip
-                    record.stash -= 1
-                    second.stash -= 1
-                    if record.stash == record.low:
-                        self._refill(record, now)
-                    if second.stash == second.low:
-                        self._refill(second, now)
-                    self.leased += 1
-                    if record.pair_line is not second.line:
-                        record.pair_line = second.line
-                        record.pair = Verdict(True, (), (), record.line + second.line, 0, "lease")
-                    return record.pair
+                if record is not None and second is not None:
+                    if (
+                        record.stash > 0
+                        and second.stash > 0
+                        and record.expires > now
+                        and second.expires > now
+                    ):
+                        record.stash -= 1
+                        second.stash -= 1
+                        if record.stash == record.low:
+                            self._refill(record, now)
+                        if second.stash == second.low:
+                            self._refill(second, now)
+                        self.leased += 1
+                        if record.pair_line is not second.line:
+                            record.pair_line = second.line
+                            record.pair = Verdict(True, (), (), record.line + second.line, 0, "lease")
+                        return record.pair
+                    if record.refusal_until > now and record.refusal_line is second.line:
+                        self.leased += 1
+                        return record.refusal
+                    if second.refusal_until > now and second.refusal_line is record.line:
+                        self.leased += 1
+                        return second.refusal
         return self._decide(limits, values, waiter, now)
 
     def _decide(
         self, limits: tuple[Limit, ...], values: Sequence[bytes], waiter: Waiter, now: float
     ) -> Verdict | None:
-        memory = self._memory
-        records = [memory.record(limit, value) for limit, value in zip(limits, values, strict=True)]
+        find = self._memory.record
+        records: list[Record] = []
+        held: list[Record] = []
         refused: list[tuple[Limit, Record]] = []
         shadowed: list[Limit] = []
-        open_question = False
-        for limit, record in zip(limits, records, strict=True):
+        for limit, value in zip(limits, values, strict=True):
+            record = find(limit, value)
+            records.append(record)
             if record.stash > 0 and record.expires > now:
-                continue
-            if record.refuse_until <= now:
-                open_question = True
-            elif limit.shadow:
-                shadowed.append(limit)
-            else:
-                refused.append((limit, record))
+                held.append(record)
+            elif record.refuse_until > now:
+                if limit.shadow:
+                    shadowed.append(limit)
+                else:
+                    refused.append((limit, record))
         if refused:
             self.leased += 1
             return _refusal(refused, shadowed, records, now, "lease")
-        if not open_question:
-            for record in records:
-                if record.stash > 0 and record.expires > now:
-                    self._take(record, now)
+        if len(held) + len(shadowed) == len(records):
+            for record in held:
+                self._take(record, now)
             self.leased += 1
             return Verdict(True, (), tuple(shadowed), _lines(records), 0, "lease")
         store = self._store
         if store is None or not store.asking or self._pending >= MAX_PENDING:
             self.fallbacks += 1
             return local.decide(limits, records, self._share, now)
-        self._ask(limits, records, waiter, now)
-        return None
-
-    def _ask(self, limits: tuple[Limit, ...], records: list[Record], waiter: Waiter, now: float) -> None:
-        held = [record for record in records if record.stash > 0 and record.expires > now]
         for record in held:
             self._take(record, now)
         command = self._room(records)
@@ -161,6 +168,7 @@ class Limiter:
                     command.lease(record, wanted)
         command.decide(Decision(limits, records, held or None, waiter))
         self._pending += 1
+        return None
 
     def _take(self, record: Record, now: float) -> None:
         record.stash -= 1
@@ -204,10 +212,13 @@ class Limiter:
         self._pending -= len(decisions)
         self.asked += len(decisions)
         if b"0" not in outcomes:
+            last: list[Record] | None = None
             for decision in decisions:
                 records = decision.records
-                lines = records[0].line if len(records) == 1 else _lines(records)
-                self._deliver(decision, Verdict(True, (), (), lines, 0, "redis"))
+                if records != last:  # the callers of one turn often ask for the same
+                    verdict = Verdict(True, (), (), _lines(records), 0, "redis")
+                    last = records
+                self._deliver(decision, verdict)
             return
         now = self._clock.now()
         at = 0
@@ -323,8 +334,18 @@ def _refusal(
     refused: list[tuple[Limit, Record]], shadowed: list[Limit], records: list[Record], now: float, mode: str
 ) -> Verdict:
     wait = max(record.next_token_in(now) for _, record in refused)
+    retry = max(1, ceil(wait))
     limits = tuple(limit for limit, _ in refused)
-    return Verdict(False, limits, tuple(shadowed), _lines(records), max(1, ceil(wait)), mode)
+    verdict = Verdict(False, limits, tuple(shadowed), _lines(records), retry, mode)
+    if mode == "lease" and len(records) <= 2:
+        # A flood past a limit hears the same verdict until its Retry-After would have to be a second less.
+        record = refused[0][1]
+        record.refusal = verdict
+        other = records[-1] if records[0] is record else records[0]
+        record.refusal_line = None if other is record else other.line
+        truly = record.refuse_until if retry == 1 else now + wait - (retry - 1)
+        record.refusal_until = min(record.refuse_until, truly)
+    return verdict
 
 
 def _same_store(one: LimiterOptions, other: LimiterOptions) -> bool:

@@ -32,8 +32,8 @@ class Record:
 
     __slots__ = (
         "batch", "expires", "granted", "index", "key", "leased_at", "line", "local", "local_at", "low", "pair",
-        "pair_line", "refilling", "refuse_until", "seen", "seen_at", "single", "stash", "table", "touched", "used",
-        "value",
+        "pair_line", "refilling", "refusal", "refusal_line", "refusal_until", "refuse_until", "seen", "seen_at",
+        "single", "stash", "table", "touched", "used", "value",
     )  # fmt: skip
 
     def __init__(self, table: Table, value: bytes, key: bytes) -> None:
@@ -57,6 +57,10 @@ class Record:
         self.single: Verdict | None = None
         self.pair: Verdict | None = None
         self.pair_line: bytes | None = None
+        # And the refusal, with the other's line (None: it was asked alone), as long as its Retry-After is true
+        self.refusal: Verdict | None = None
+        self.refusal_line: bytes | None = None
+        self.refusal_until = NEVER
         # The bucket in process
         self.local = 0.0
         self.local_at = NEVER
@@ -85,6 +89,7 @@ class Record:
         if not table.shadow:
             self.line = b"%s%d;t=%d\r\n" % (table.line, tokens, ceil((table.burst - tokens) / table.rate))
         self.single = self.pair_line = None
+        self.refusal_until = NEVER
 
     def next_token_in(self, now: float) -> float:
         """Seconds until the store has a token again, by what it said last."""
@@ -94,6 +99,7 @@ class Record:
         """How many tokens more to lease: what LEASE_AHEAD needs at the pace since this was asked last. So a worker
         that sees little of a caller holds little of its tokens, and loses little when they expire."""
         if self.expires <= now:
+            self.granted -= self.stash  # lost, not used
             self.stash = 0
         used = self.used + self.granted - self.stash
         elapsed = now - self.leased_at
