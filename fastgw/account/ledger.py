@@ -13,6 +13,7 @@ from fastgw.account.access_log import NO_CONSUMER, AccessLog, json_string, outco
 from fastgw.account.series import Slot
 from fastgw.errors import Reason, Source
 from fastgw.model.exchange import WOULD_REFUSE, Exchange
+from fastgw.model.identity import Identity
 from fastgw.model.route import Route
 
 NO_ROUTE = "-"  # the route label of exchanges that matched none
@@ -26,6 +27,7 @@ _METHODS: dict[bytes, str] = {
 _OK: Final = Reason.OK
 _UPSTREAM: Final = Source.UPSTREAM
 
+MAX_TEXTS: Final = 16  # of one caller: routes, methods, statuses
 _METHOD_NUMBER: dict[bytes, int] = {name: number for number, name in enumerate(_METHODS, 1)}
 
 _REQUEST_BOUNDS = families.REQUEST_DURATION.buckets
@@ -110,7 +112,8 @@ class Ledger:
         elif exchange.rule:
             text = self._noted(tally, exchange)
         elif exchange.identity is not None:
-            text = text.replace(NO_CONSUMER, exchange.identity.log, 1)
+            identity = exchange.identity
+            text = identity.texts.get(text) or _with_consumer(text, identity)
         log = self._log
         if log.enabled:
             log.exchange(exchange, text, wall, total, own)
@@ -163,3 +166,11 @@ class Ledger:
             offset = self._slot.counter(families.REJECTIONS, (tally.label, reason.value))
             tally.rejections[reason] = offset
         return offset
+
+
+def _with_consumer(text: bytes, identity: Identity) -> bytes:
+    """The middle of a log line with the name in it, remembered with the name: 0.1 us less for the next exchange."""
+    made = text.replace(NO_CONSUMER, identity.log, 1)
+    if len(identity.texts) < MAX_TEXTS:
+        identity.texts[text] = made
+    return made

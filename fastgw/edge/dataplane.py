@@ -258,8 +258,7 @@ class DataPlane:
 
     def _publish_limits(self) -> None:
         slot, cells, runtime = self._slot, self._slot.cells, self.engine.runtime
-        decisions, runtime.decisions = runtime.decisions, {}
-        for (route, names, outcome, mode), count in decisions.items():
+        for route, names, outcome, mode, count in runtime.decisions.take():
             for name in names:
                 cells[slot.counter(families.LIMIT_DECISIONS, (route, name, outcome, mode))] += count
         limiter = self.limiter

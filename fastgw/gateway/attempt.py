@@ -136,7 +136,7 @@ class Attempt(Waiter, Timed):
             data = b"".join(
                 (line.start, head.forward, self._client.forward_lines, b"X-Request-Id: ", exchange.request_id,
                  b"\r\ntraceparent: 00-", exchange.trace_id, b"-", exchange.span,
-                 b"-01\r\n\r\n" if identity is None else b"-01\r\n" + identity.lines + b"\r\n")
+                 b"-01\r\n\r\n" if identity is None else identity.tail)
             )  # fmt: skip
         # What lies between `started` and here is the gateway's own time: a clock of its own, not the caller's `now`.
         sent = exchange.forwarded_at = self._engine.clock.now()

@@ -55,11 +55,9 @@ class Forward(Tunnel):
             and route.plain
             and not (self._touched or exchange.trusted or exchange.http10)
         ):
-            lines = exchange.answer_lines
             data = b"".join(
-                (head.rendered, b"X-Request-Id: ", exchange.request_id,
-                 b"\r\n" + lines + b"\r\n" if lines else b"\r\n\r\n", body)
-            )  # fmt: skip
+                (head.rendered, b"X-Request-Id: ", exchange.request_id, b"\r\n", exchange.answer_lines, b"\r\n", body)
+            )
             exchange.bytes_out += len(data)
             client = self._client
             client.write(data)

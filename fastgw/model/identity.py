@@ -15,7 +15,7 @@ NEVER_EXPIRES = float("inf")
 class Identity:
     """Immutable. Made by policy/auth once per credential, remembered with it."""
 
-    __slots__ = ("claims", "consumer", "expires", "issuer", "key", "lines", "log", "scopes", "tier")
+    __slots__ = ("claims", "consumer", "expires", "issuer", "key", "lines", "log", "scopes", "tail", "texts", "tier")
 
     def __init__(
         self, consumer: str, issuer: str, tier: str, scopes: frozenset[str], claims: Mapping[str, str], expires: float
@@ -28,11 +28,13 @@ class Identity:
         self.expires = expires  # wall seconds
         name = consumer.encode("utf-8", "replace")
         self.key = bounded(name)  # for limits keyed by consumer
+        self.texts: dict[bytes, bytes] = {}  # parts of log lines with the name in them; written by `account`
         self.log = b'"consumer":' + orjson.dumps(name.decode())  # as in a line of the access log
         # Towards the upstream. What could break a header line is percent-encoded.
         self.lines = b"X-Consumer: %s\r\n" % _field_value(consumer)
         if scopes:
             self.lines += b"X-Consumer-Scopes: %s\r\n" % _field_value(" ".join(sorted(scopes)))
+        self.tail = b"-01\r\n" + self.lines + b"\r\n"  # the end of the usual head: traceparent's flags, these lines
 
 
 # What may stand as it is in a key of the store: no braces (they mark the part that is hashed to a slot), no blanks.

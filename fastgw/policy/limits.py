@@ -24,7 +24,7 @@ from fastgw.model.exchange import WOULD_REFUSE, Exchange
 from fastgw.model.identity import Identity, bounded
 from fastgw.model.messages import WAIT, Reply
 from fastgw.policy.mode import ENFORCE, SHADOW, Mode
-from fastgw.policy.runtime import Decision, Runtime
+from fastgw.policy.runtime import Decisions, Runtime
 
 LEASED_FROM: Final = 1000.0  # tokens a second: below it a lease would be a noticeable part of the limit
 _NOBODY: Final = b"-"  # the one bucket of all requests that lack what the limit is keyed by
@@ -71,14 +71,17 @@ Value = Callable[[Exchange], bytes]
 
 
 class Plan:
-    """The limits that concern one kind of request, and what to say about them."""
+    """The limits that concern one kind of request, and what to say about them. `counts`, by mode of the store, binds
+    it to this worker, as `Route.tally` does a route: a tuple as the key of one table would be hashed anew each time."""
 
-    __slots__ = ("admitted", "limits", "names", "policy_lines", "route", "values")
+    __slots__ = ("counts", "first", "limits", "names", "policy_lines", "route", "second", "values")
 
     def __init__(self, route: str, limits: Sequence[Limit], values: Sequence[Value]) -> None:
         self.route = route
         self.limits = tuple(limits)
         self.values = tuple(values)
+        self.first = values[0]
+        self.second = values[1] if len(values) == 2 else None  # the usual numbers, without a comprehension's frame
         self.names = tuple(limit.name for limit in limits)
         # draft-ietf-httpapi-ratelimit-headers: the quota and the window in which a whole one comes back.
         self.policy_lines = b"".join(
@@ -87,9 +90,7 @@ class Plan:
             for limit in limits
             if not limit.shadow
         )
-        self.admitted: dict[str, Decision] = {
-            mode: (route, self.names, "admitted", mode) for mode in ("redis", "lease", "local", "allow", "deny")
-        }
+        self.counts: dict[str, int] | None = None
 
 
 class Plans:
@@ -141,9 +142,14 @@ class Limits:
         pending = self._spare
         if pending is None:
             pending = self._spare = Pending()
-        values = [value(exchange) for value in plan.values]
+        if plan.second is not None:
+            values: Sequence[bytes] = (plan.first(exchange), plan.second(exchange))
+        elif len(plan.values) == 1:
+            values = (plan.first(exchange),)
+        else:
+            values = [value(exchange) for value in plan.values]
         pending.exchange = exchange
-        verdict = runtime.limiter.decide(plan.limits, values, pending, runtime.clock.now())
+        verdict = runtime.limiter.decide(plan.limits, values, pending, runtime.now())
         if verdict is None:
             self._spare = None
             pending.plan = plan
@@ -172,14 +178,15 @@ class Pending:
 def settle(exchange: Exchange, plan: Plan, verdict: Verdict, runtime: Runtime) -> Reply | None:
     """What a verdict means for its exchange: lines for its answer, counts, and the refusal if it is one."""
     exchange.answer_lines += plan.policy_lines + verdict.lines
-    decisions = runtime.decisions
     if verdict.admitted:
-        key = plan.admitted[verdict.mode]
-        decisions[key] = decisions.get(key, 0) + 1
+        counts = plan.counts
+        if counts is None:
+            counts = plan.counts = runtime.decisions.admitted(plan.route, plan.names)
+        counts[verdict.mode] += 1
         if verdict.shadowed:
-            _note(exchange, plan, verdict.shadowed, SHADOW, verdict.mode, decisions)
+            _note(exchange, plan, verdict.shadowed, SHADOW, verdict.mode, runtime.decisions)
         return None
-    _note(exchange, plan, verdict.refused, "refused", verdict.mode, decisions)
+    _note(exchange, plan, verdict.refused, "refused", verdict.mode, runtime.decisions)
     names = [limit.name for limit in verdict.refused]
     if verdict.mode == "deny":
         return Reply(
@@ -199,13 +206,12 @@ def settle(exchange: Exchange, plan: Plan, verdict: Verdict, runtime: Runtime) -
 
 
 def _note(
-    exchange: Exchange, plan: Plan, limits: Sequence[Limit], outcome: str, mode: str, decisions: dict[Decision, int]
+    exchange: Exchange, plan: Plan, limits: Sequence[Limit], outcome: str, mode: str, decisions: Decisions
 ) -> None:
     exchange.limit = limits[0].name
     if outcome == SHADOW and not exchange.rule:
         exchange.rule = WOULD_REFUSE + exchange.limit
-    key = (plan.route, tuple(limit.name for limit in limits), outcome, mode)
-    decisions[key] = decisions.get(key, 0) + 1
+    decisions.count(plan.route, tuple(limit.name for limit in limits), outcome, mode)
 
 
 # --- compiling -------------------------------------------------------------------------------------------------------

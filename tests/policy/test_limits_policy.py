@@ -15,6 +15,7 @@ from fastgw.model.exchange import Exchange
 from fastgw.model.identity import NEVER_EXPIRES, Identity
 from fastgw.model.messages import WAIT, Reply
 from fastgw.policy.limits import LimitOptions, Limits, address_key, build_after, build_before
+from fastgw.policy.runtime import Decisions
 
 
 class Clock:
@@ -36,7 +37,7 @@ class Store:
         self.waiting: list[Any] = []
 
     def decide(self, limits: tuple[Limit, ...], values: list[bytes], waiter: Any, now: float) -> Verdict | None:
-        self.asked.append((limits, values))
+        self.asked.append((limits, list(values)))
         if self.later:
             self.waiting.append(waiter)
             return None
@@ -52,7 +53,8 @@ class Runtime:
     def __init__(self) -> None:
         self.limiter = Store()
         self.clock = Clock()
-        self.decisions: dict[Any, int] = {}
+        self.decisions = Decisions()
+        self.now = self.clock.now
         self.resumed: list[tuple[Exchange, Reply | None]] = []
 
     def resume(self, exchange: Exchange, reply: Reply | None) -> None:
@@ -260,7 +262,10 @@ def test_a_shadow_says_what_it_would_have_done_and_does_nothing(runtime: Any) ->
     assert one.limit == "s"
     assert b'"s"' not in one.answer_lines
     assert [each.shadow for each in runtime.limiter.asked[0][0]] == [False, True]
-    assert runtime.decisions == {("r", ("a", "s"), "admitted", "redis"): 1, ("r", ("s",), "shadow", "redis"): 1}
+    assert list(runtime.decisions.take()) == [
+        ("r", ("a", "s"), "admitted", "redis", 1),
+        ("r", ("s",), "shadow", "redis", 1),
+    ]
 
 
 def test_an_answer_that_comes_later_resumes_its_own_exchange(runtime: Any) -> None:
