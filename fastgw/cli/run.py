@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,7 +99,9 @@ def settings_of(path: Path) -> Settings:
     )
 
 
-def embedded_binary(document: Document, path: Path, environ: Mapping[str, str]) -> Path | None:
+def embedded_binary(
+    document: Document, path: Path, environ: Mapping[str, str], search: Sequence[str] | None = None
+) -> Path | None:
     """The server that `redis: {url: embedded}` runs; None where it is not wanted. Raises ConfigError where it is, and
     there is none on this machine."""
     from fastgw.config.errors import ConfigError, Problem  # noqa: PLC0415
@@ -108,7 +110,7 @@ def embedded_binary(document: Document, path: Path, environ: Mapping[str, str]) 
 
     if document.base.redis is None or document.base.redis.url != EMBEDDED:
         return None
-    found = find(sys.path, environ.get("PATH", ""))
+    found = find(sys.path if search is None else search, environ.get("PATH", ""))
     if found is None:
         raise ConfigError([Problem(str(path), 0, "redis.url", MISSING)])
     return found

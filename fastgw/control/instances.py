@@ -55,8 +55,11 @@ class Instances:
 
     def follow(self, document: Document) -> None:
         """A new document: perhaps another store, which is asked at once."""
+        before = self._store.options
         if self._store.follow(document.base.redis):
-            self.up, self.error = None, ""
+            after = self._store.options
+            if before is None or after is None or before.url != after.url:
+                self.up, self.error = None, ""
             self._changed.set()
 
     async def run(self) -> None:

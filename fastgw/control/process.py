@@ -179,7 +179,7 @@ class Control:
 
     def _make_instances(self, announce: Announce, document: Document) -> Instances:
         context = self._context
-        store = LimitStore(context.store_url if context.store_embedded else None)
+        store = LimitStore(context.embedded)
         store.follow(document.base.redis)
         return Instances(
             announce,

@@ -35,6 +35,5 @@ class ControlContext(Generic[SeriesT]):
     supervisor_pid: int
     started_at: float  # wall clock, of the gateway and not of this process
     restarts: int  # how often control has been started again
-    store_url: str | None = None  # of the limits; None: there is none
-    store_embedded: bool = False  # whether it is a server that this gateway runs itself
+    embedded: str | None = None  # the address of the store that this gateway runs itself
     keys: tuple[Mapping[str, Any], ...] = ()  # the last `keys` messages of a control before this one

@@ -141,8 +141,7 @@ class Crew:
             supervisor_pid=self._pid,
             started_at=self._started_at,
             restarts=process.backoff.deaths,
-            store_url=None if self._limit_store.options is None else self._limit_store.options.url,
-            store_embedded=self._limit_store.embedded,
+            embedded=None if self._valkey is None else self._valkey.url,
         )
         keep = [context.admin.fileno(), theirs.fileno(), context.log_fd]
         pid = fork_child(partial(self._roles.control, context), keep, _ORPHANED)

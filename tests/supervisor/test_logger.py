@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastgw.supervisor.logger import PipeReader
+from fastgw.supervisor.logger import ForeignReader, PipeReader
 
 
 def fed(*chunks: bytes) -> tuple[bytes, list[bytes]]:
@@ -57,3 +57,33 @@ def test_a_line_without_an_end_is_bounded():
 
 def test_the_rest_of_a_line_whose_beginning_went_with_another_logger_is_dropped():
     assert fed(b'"path":"/a"}\n{"a":1}\n', b'{"b":2}\n') == (b'{"a":1}\n{"b":2}\n', [])
+
+
+def foreign(*chunks: bytes) -> list[bytes]:
+    reader = ForeignReader()
+    return [note for chunk in chunks for note in reader.feed(chunk)[1]]
+
+
+@pytest.mark.parametrize(
+    ("data", "notes"),
+    [
+        (b"12:M * Ready\n", [b"12:M * Ready"]),
+        # Whatever it looks like, it is for the operator, and no line of the access log.
+        (b'{"a":1}\n!told\r\n', [b'{"a":1}', b"!told"]),
+        (b"\n \n", []),
+        (b"# WARNING Memory overcommit must be enabled!\n12:M # trouble\n", [b"12:M # trouble"]),
+        (b"no end yet", []),
+    ],
+)
+def test_the_lines_of_another_server_are_for_the_operator(data, notes):
+    expected = [b"fastgw: valkey: " + note for note in notes]
+    assert foreign(data) == expected
+    assert foreign(*(data[at : at + 1] for at in range(len(data)))) == expected
+    assert ForeignReader().feed(data)[0] == b""
+
+
+def test_a_line_of_another_server_without_an_end_is_bounded():
+    reader = ForeignReader()
+    for _ in range(100):
+        reader.feed(b"x" * 65536)
+    assert len(reader._rest) <= 256 * 1024
