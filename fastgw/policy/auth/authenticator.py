@@ -130,7 +130,8 @@ class Authenticator:
             if wall >= found.expires:
                 self.tokens.forget(field)
         outcome = self._verify(token, names, wall)
-        if isinstance(outcome, Identity) and field.startswith(_REMEMBERED_SCHEMES):
+        plainly_spelt = len(field) == len(token) + 7 and field.startswith(_REMEMBERED_SCHEMES)
+        if plainly_spelt and isinstance(outcome, Identity):
             self.tokens.add(field, outcome)
         return outcome
 
