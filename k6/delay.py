@@ -1,6 +1,7 @@
 """`python -m k6.delay LISTEN TARGET MS...`: passes bytes on between two Unix sockets, answers after a while.
 
-Starts with the first of the delays; every SIGUSR1 moves on to the next and says so on standard output.
+Starts with the first of the delays; every SIGUSR1 moves on to the next (after the last comes the first) and says
+so on standard output.
 """
 
 from __future__ import annotations
@@ -22,8 +23,12 @@ class Delay:
         self._step = 0
 
     def move_on(self) -> None:
-        self._step = min(self._step + 1, len(self._delays) - 1)
-        print(f"step {self._step}: {self._delays[self._step] * 1000:.0f} ms", flush=True)
+        self._step += 1
+        print(f"step {self._step}: {self._seconds * 1000:.0f} ms", flush=True)
+
+    @property
+    def _seconds(self) -> float:
+        return self._delays[self._step % len(self._delays)]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, until either end is at its end."""
@@ -51,7 +56,7 @@ class Delay:
         loop = asyncio.get_running_loop()
         due = 0.0
         while data := await reader.read(READ):
-            due = max(due, loop.time() + self._delays[self._step])  # never before what came earlier
+            due = max(due, loop.time() + self._seconds)  # never before what came earlier
             held.put_nowait((due, data))
         await asyncio.sleep(max(0.0, due - loop.time()))
 

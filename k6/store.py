@@ -19,7 +19,7 @@ from bench.process import Process
 
 
 class Store:
-    """A context. `delays`: milliseconds that answers are held for, in the order in which `slower` takes them."""
+    """A context. `delays`: milliseconds that answers are held for, in the order in which `next_delay` takes them."""
 
     def __init__(self, cores: Sequence[int], delays: Sequence[int] = ()) -> None:
         self._cores = cores
@@ -105,8 +105,8 @@ class Store:
         popen.kill()
         popen.wait(10)
 
-    def slower(self) -> None:
-        """The next of the delays (which may be a shorter one, too)."""
+    def next_delay(self) -> None:
+        """After the last comes the first."""
         if self._delay is None:
             raise BenchError("this store has no delay")
         self._step += 1

@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bench import report
-from k6.modes import Interval, shown
+from k6.modes import Change, mode_of
 
 SLOT_SECONDS = 0.1  # as in k6/js/load.js
 SHOWN_BEFORE, SHOWN_AFTER = 2, 7  # slots around a moment that the terminal shows
@@ -30,11 +30,7 @@ class Slot:
     p50: float
     p99: float
     longest: float
-    modes: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def mode(self) -> str:
-        return shown(self.modes)
+    mode: str = ""  # redis, local, or both: of the workers together
 
 
 @dataclass(frozen=True)
@@ -91,16 +87,18 @@ def slots_of(document: Mapping[str, Any]) -> list[Slot]:
 
 
 def build(
-    file: str, slots: Sequence[Slot], began: float, moments: Sequence[Moment], seen: Sequence[Interval]
+    file: str,
+    slots: Sequence[Slot],
+    began: float,
+    moments: Sequence[Moment],
+    workers: int,
+    changes: Sequence[Change],
 ) -> Timeline:
-    """`began`: wall seconds of the first slot. An interval of modes belongs to the slot of its middle."""
-    modes: dict[int, dict[str, int]] = {}
-    for interval in seen:
-        there = modes.setdefault(int((interval.middle - began) // SLOT_SECONDS), {})
-        for mode, count in interval.decisions.items():
-            there[mode] = there.get(mode, 0) + count
-    made = tuple(
-        Slot(slot.requests, slot.p50, slot.p99, slot.longest, modes.get(number, {}))
-        for number, slot in enumerate(slots)
+    """`began`: wall seconds of the first slot. Before the first change all workers ask the store."""
+    made = []
+    for number, slot in enumerate(slots):
+        begin = began + number * SLOT_SECONDS
+        made.append(replace(slot, mode=mode_of(workers, changes, begin, begin + SLOT_SECONDS)))
+    return Timeline(
+        file, tuple(made), tuple((one.what, int((one.at - began) // SLOT_SECONDS)) for one in moments)
     )
-    return Timeline(file, made, tuple((one.what, int((one.at - began) // SLOT_SECONDS)) for one in moments))

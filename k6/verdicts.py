@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from bench import stats
+from k6 import modes
 from k6.guards import STORE_TIMEOUT_MS, TICK_MS
 from k6.timeline import SLOT_SECONDS, Slot, Timeline
 
 SETTLE_SECONDS = 0.5  # until the limiter's breaker must have opened
 BACK_SECONDS = 2.0  # until limits must be exact again
 NOISE_MS = 25  # what k6, its neighbours on the core and the kernel may add to the longest wait
-STORE_MODES = frozenset({"redis", "lease"})
-AWAY_MODES = frozenset({"local"})  # what the configuration of the scenarios states
+STORE_DECISIONS = frozenset({"redis", "lease"})
+AWAY_DECISIONS = frozenset({"local"})  # what the configuration of the scenarios states
 MEDIAN_BOUND = 1.25
 MEDIAN_NOISE_MS = 0.2
 TAIL_BOUND = 2.0
@@ -69,15 +70,12 @@ def stretches(timeline: Timeline) -> list[Stretch]:
 
 def away(before: Stretch, gone: Stretch) -> list[Verdict]:
     """While the store is not to be had: only the stated mode, and waiting only until the breaker opened."""
-    settle = round(SETTLE_SECONDS / SLOT_SECONDS)
-    settled = gone.slots[settle:]
-    wrong = sum(count for slot in settled for mode, count in slot.modes.items() if mode not in AWAY_MODES)
-    seen = any(mode in AWAY_MODES for slot in settled for mode in slot.modes)
+    settled = gone.slots[round(SETTLE_SECONDS / SLOT_SECONDS) :]
     longest = max((slot.longest for slot in gone.slots), default=float("inf"))
     return [
         Verdict(
-            f"{gone.what}: decisions in another mode than local after {SETTLE_SECONDS} s",
-            wrong if seen else float("inf"),
+            f"{gone.what}: 100 ms in which a worker asked it, after {SETTLE_SECONDS} s",
+            sum(slot.mode != modes.LOCAL for slot in settled) if settled else float("inf"),
             0,
             "",
         ),
@@ -99,30 +97,22 @@ def away(before: Stretch, gone: Stretch) -> list[Verdict]:
 
 def back(again: Stretch) -> Verdict:
     """Seconds from the return of the store to the last decision that was not its own."""
-    last = 0
-    seen = False
-    for number, slot in enumerate(again.slots):
-        if any(mode not in STORE_MODES for mode in slot.modes):
-            last = number + 1
-        elif slot.modes:
-            seen = True
-    ended_well = seen and last < len(again.slots)
-    return Verdict(
-        f"{again.what}: exact again after",
-        last * SLOT_SECONDS if ended_well else float("inf"),
-        BACK_SECONDS,
-        "s",
-    )
+    away = [number for number, slot in enumerate(again.slots) if slot.mode != modes.STORE]
+    last = away[-1] + 1 if away else 0
+    seconds = last * SLOT_SECONDS if last < len(again.slots) else float("inf")
+    return Verdict(f"{again.what}: all workers ask it again after", seconds, BACK_SECONDS, "s")
 
 
 def late(slots: Stretch, delay_ms: float, before: Stretch) -> list[Verdict]:
     """Answers that are late, but in time: the store decides, and a request waits for that and no longer."""
-    wrong = sum(
-        count for slot in slots.slots for mode, count in slot.modes.items() if mode not in STORE_MODES
-    )
     usual = _middle(before.slots, "p50")
     return [
-        Verdict(f"{slots.what}: decisions in another mode than the store's", wrong, 0, ""),
+        Verdict(
+            f"{slots.what}: 100 ms in which a worker did not ask it",
+            sum(slot.mode != modes.STORE for slot in slots.slots),
+            0,
+            "",
+        ),
         Verdict(
             f"{slots.what}: median",
             _middle(slots.slots, "p50"),
@@ -130,6 +120,15 @@ def late(slots: Stretch, delay_ms: float, before: Stretch) -> list[Verdict]:
             "ms",
         ),
     ]
+
+
+def decided(what: str, decisions: Mapping[str, int] | None, allowed: Collection[str]) -> list[Verdict]:
+    """What the metrics counted: nothing but the allowed. No verdict where there was not time enough to count."""
+    if decisions is None:
+        return []
+    others = sum(count for mode, count in decisions.items() if mode not in allowed)
+    name = f"{what}: decisions counted in another mode than {' and '.join(sorted(allowed))}"
+    return [Verdict(name, others if decisions else float("inf"), 0, "")]
 
 
 def flooded(p99: float, passing_by: float) -> Verdict:

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from bench.sides.table import OURS
-from k6.guarded import STEPS
 from k6.scenario import SCENARIOS, Bucket, Event, Guards, Scenario
+from k6.steps import STEPS
 from k6.verdicts import BACK_SECONDS, SETTLE_SECONDS
 
 

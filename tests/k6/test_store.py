@@ -18,7 +18,7 @@ DELAY_MS = 150
 
 @pytest.fixture(scope="module")
 def delayed() -> Iterator[Store]:
-    with Store((0,), (0, DELAY_MS, 0)) as one:
+    with Store((0,), (0, DELAY_MS)) as one:
         yield one
 
 
@@ -34,12 +34,12 @@ def ask(url: str, command: str, timeout: float = 5.0) -> tuple[str, float]:
 
 def test_answers_are_delayed_by_steps_and_come_whole(delayed: Store) -> None:
     assert ask(delayed.url, "PING")[0] == "+PONG"
-    delayed.slower()
+    delayed.next_delay()
     answer, took = ask(delayed.url, "ECHO late")
     assert answer == "$4\r\nlate"
     assert took >= DELAY_MS / 1000
-    delayed.slower()
-    assert ask(delayed.url, "PING")[1] < DELAY_MS / 1000
+    delayed.next_delay()
+    assert ask(delayed.url, "PING")[1] < DELAY_MS / 1000  # the first again
 
 
 def test_a_halted_store_keeps_silent_until_it_goes_on() -> None:
@@ -67,6 +67,6 @@ def test_a_killed_store_comes_back_empty_at_the_same_address() -> None:
         assert ask(one.url, "DBSIZE")[0] == ":0"
 
 
-def test_a_store_without_a_delay_cannot_be_slower() -> None:
+def test_a_store_without_a_delay_has_no_next_one() -> None:
     with Store((0,)) as one, pytest.raises(BenchError, match="no delay"):
-        one.slower()
+        one.next_delay()

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from k6 import timeline
-from k6.modes import Interval
+from k6.modes import Change
 from k6.timeline import Moment, Slot
 
 DOCUMENT = {
@@ -25,17 +25,17 @@ def test_slots_are_read_in_order_and_gaps_are_empty() -> None:
 
 
 def test_modes_and_moments_come_to_their_slots() -> None:
-    seen = [Interval(50.0, 50.09, {"redis": 7}), Interval(50.16, 50.28, {"redis": 1, "local": 6})]
-    made = timeline.build("x.csv", timeline.slots_of(DOCUMENT), 50.0, [Moment("stopped", 50.21)], seen)
-    assert [slot.mode for slot in made.slots] == ["redis:7", "-", "local:6 redis:1", "-"]
-    assert made.moments == (("stopped", 2),)
+    changes = [Change(50.12, -1), Change(50.22, -1)]
+    made = timeline.build("x.csv", timeline.slots_of(DOCUMENT), 50.0, [Moment("stopped", 50.11)], 2, changes)
+    assert [slot.mode for slot in made.slots] == ["redis", "redis+local", "redis+local", "local"]
+    assert made.moments == (("stopped", 1),)
 
 
 def test_the_file_has_all_and_the_terminal_what_is_near_a_moment() -> None:
     slots = [Slot(1, 0.1, 0.2, 0.3)] * 40
-    made = timeline.build("x.csv", slots, 0.0, [Moment("killed", 2.05)], [])
+    made = timeline.build("x.csv", slots, 0.0, [Moment("killed", 2.05)], 1, [])
     assert len(made.csv().splitlines()) == 41
-    assert "2.0,1,0.10,0.20,0.30,-,killed" in made.csv()
+    assert "2.0,1,0.10,0.20,0.30,redis,killed" in made.csv()
     shown = made.render().splitlines()
     assert len(shown) == 2 + timeline.SHOWN_BEFORE + 1 + timeline.SHOWN_AFTER
     assert sum("killed" in line for line in shown) == 1

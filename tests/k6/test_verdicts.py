@@ -8,10 +8,10 @@ from k6 import verdicts
 from k6.timeline import Slot, Timeline
 from k6.verdicts import Stretch, Verdict
 
-GOOD = Slot(100, 0.5, 1.5, 2.0, {"redis": 200})
-LOCAL = replace(GOOD, modes={"local": 200})
-MIXED = replace(GOOD, modes={"local": 20, "redis": 180})
-WAITED = replace(GOOD, p99=31.0, longest=32.0, modes={"local": 200})
+GOOD = Slot(100, 0.5, 1.5, 2.0, "redis")
+LOCAL = replace(GOOD, mode="local")
+MIXED = replace(GOOD, mode="redis+local")
+WAITED = replace(LOCAL, p99=31.0, longest=32.0)
 BEFORE = Stretch("before", (GOOD,) * 10)
 
 
@@ -39,9 +39,9 @@ def test_an_outage_in_which_only_the_first_waited_holds() -> None:
 @pytest.mark.parametrize(
     "slots, what",
     [
-        ([LOCAL] * 10 + [MIXED] + [LOCAL] * 5, "decisions in another mode than local after 0.5 s"),
-        ([GOOD] * 20, "decisions in another mode than local after 0.5 s"),
-        ([replace(GOOD, modes={})] * 20, "decisions in another mode than local after 0.5 s"),
+        ([LOCAL] * 10 + [MIXED] + [LOCAL] * 5, "100 ms in which a worker asked it, after 0.5 s"),
+        ([GOOD] * 20, "100 ms in which a worker asked it, after 0.5 s"),
+        ([LOCAL] * 5, "100 ms in which a worker asked it, after 0.5 s"),
         ([replace(WAITED, longest=80.0), *[LOCAL] * 20], "longest wait"),
         ([replace(LOCAL, p50=5.0)] * 20, "median"),
         ([replace(LOCAL, requests=0)] * 20, "median"),
@@ -53,7 +53,7 @@ def test_each_bound_of_an_outage_refuses(slots: list[Slot], what: str) -> None:
     assert not away(*slots)[what]
 
 
-def test_back_is_the_end_of_the_last_decision_that_was_not_the_stores() -> None:
+def test_back_is_the_end_of_the_last_without_the_store() -> None:
     found = verdicts.back(Stretch("continued", (LOCAL, GOOD, MIXED, *[GOOD] * 20)))
     assert (round(found.value, 3), found.held) == (0.3, True)
     assert verdicts.back(Stretch("continued", (GOOD,) * 5)).value == 0
@@ -65,7 +65,6 @@ def test_back_is_the_end_of_the_last_decision_that_was_not_the_stores() -> None:
         [LOCAL] * 21 + [GOOD] * 20,
         [GOOD] * 20 + [LOCAL],
         [LOCAL] * 30,
-        [replace(GOOD, modes={})] * 30,
         [],
     ],
 )
@@ -76,8 +75,16 @@ def test_a_return_that_is_late_or_never_is_refused(slots: list[Slot]) -> None:
 def test_late_answers_are_waited_for_and_no_longer() -> None:
     late = replace(GOOD, p50=11.0)
     assert all(held(verdicts.late(Stretch("10 ms late", (late,) * 9), 10, BEFORE)).values())
-    slow = replace(GOOD, p50=22.0, modes={"local": 1})
+    slow = replace(GOOD, p50=22.0, mode="local")
     assert not any(held(verdicts.late(Stretch("10 ms late", (slow,) * 9), 10, BEFORE)).values())
+
+
+def test_counts_allow_one_mode_and_do_not_pass_for_nothing() -> None:
+    (only,) = verdicts.decided("killed", {"local": 9}, {"local"})
+    (other,) = verdicts.decided("killed", {"local": 9, "deny": 1}, {"local"})
+    (nothing,) = verdicts.decided("killed", {}, {"local"})
+    assert (only.held, other.held, nothing.held) == (True, False, False)
+    assert verdicts.decided("killed", None, {"local"}) == []
 
 
 def test_the_flood_is_judged_by_ratio_and_by_memory() -> None:
