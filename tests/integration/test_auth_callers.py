@@ -176,7 +176,12 @@ def test_the_first_way_that_is_tried_decides(live: Gateway, world: World, upstre
     assert told(live, upstream, "/either/both", *both).all("X-Consumer") == ["rs:alice"]
     assert told(live, upstream, "/key-first/both", *both).all("X-Consumer") == ["mobile-app"]
     check_unauthorized(live, ask(live, "/either/bad-token", *key(API_KEY), *bearer("a.b.c")))
-    check_unauthorized(live, ask(live, "/key-first/bad-key", *key("x"), *bearer(world.rs.token())))
+    check_refusal(
+        live,
+        ask(live, "/key-first/bad-key", *key("x"), *bearer(world.rs.token())),
+        401,
+        "invalid_credentials",
+    )
 
 
 # --- scopes ---

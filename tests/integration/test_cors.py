@@ -17,13 +17,17 @@ from tests.support.wire import Response
 
 SHOP = "https://shop.example.com"
 SECRET = "a-secret-of-this-test-with-more-than-32-bytes"
-CORS: dict[str, Any] = {
-    "origins": [SHOP, "https://*.wild.example", "http://localhost:3000"],
-    "methods": ["GET", "POST", "DELETE"],
-    "headers": ["authorization", "x-custom"],
-    "credentials": True,
-    "max_age": "10m",
-}
+
+
+def shop(**changes: Any) -> dict[str, Any]:
+    return {
+        "origins": [SHOP, "https://*.wild.example", "http://localhost:3000"],
+        "methods": ["GET", "POST", "DELETE"],
+        "headers": ["authorization", "x-custom"],
+        "credentials": True,
+        "max_age": "10m",
+        **changes,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -38,19 +42,22 @@ def live(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterat
         "issuers": {"dev": {"algorithms": ["HS256"], "secret": SECRET}},
         "routes": [
             route("none", "/none/*"),
-            route("cors", "/cors/*", cors=CORS),
+            route("cors", "/cors/*", cors=shop()),
             route("public", "/public/*", cors={"origins": ["*"]}),
-            route("asks", "/asks/*", cors=CORS, auth=auth),
-            route("few", "/few/*", cors=CORS, limits=[{"name": "few", "key": "route", "rate": "1/h", "burst": 1}]),
-            route("small", "/small/*", cors=CORS, max_body="1KB"),
-            route("dead", "/dead/*", cors=CORS, upstream="dead"),
-            route("slow", "/slow/*", cors=CORS, upstream="slow"),
-            route("own", "/own/*", cors=CORS, reply={"status": 410, "body": "gone"}),
-            route("shadow", "/shadow/*", cors={**CORS, "mode": "shadow"}),
+            route("asks", "/asks/*", cors=shop(), auth=auth),
+            route("few", "/few/*", cors=shop(), limits=[{"name": "few", "key": "route", "rate": "1/h", "burst": 1}]),
+            route("small", "/small/*", cors=shop(), max_body="1KB"),
+            route("dead", "/dead/*", cors=shop(), upstream="dead"),
+            route("slow", "/slow/*", cors=shop(), upstream="slow"),
+            route("own", "/own/*", cors=shop(), reply={"status": 410, "body": "gone"}),
+            route("shadow", "/shadow/*", cors=shop(mode="shadow")),
+            route("shadow-reads", match={"path": "/shadow-by-method/*", "methods": ["GET"]}, cors=shop(mode="shadow")),
+            route("options", match={"path": "/shadow-by-method/*", "methods": ["OPTIONS"]},
+                  reply={"status": 202, "body": "mine"}),
             route("reads", match={"path": "/by-method/*", "methods": ["GET"]}),
-            route("writes", match={"path": "/by-method/*", "methods": ["PUT"]}, cors={**CORS, "methods": ["PUT"]}),
+            route("writes", match={"path": "/by-method/*", "methods": ["PUT"]}, cors=shop(methods=["PUT"])),
             route(
-                "versioned", match={"path": "/versioned/*", "headers": {"x-api-version": "2"}}, cors=CORS
+                "versioned", match={"path": "/versioned/*", "headers": {"x-api-version": "2"}}, cors=shop()
             ),
         ],
     }  # fmt: skip
@@ -301,6 +308,21 @@ def test_permission_does_not_leak_to_the_next_answer(live: Gateway) -> None:
 
 
 def test_a_shadow_leaves_it_to_the_upstream(live: Gateway, upstream: Upstream) -> None:
+    own = "Access-Control-Allow-Origin: https://elsewhere.example"
+    script = scripts.answer(scripts.message(b"x", 200, own))
     assert granted(ask(live, "/shadow/x", f"Origin: {SHOP}")) == []
     assert preflight(live, "/shadow/pre", "https://evil.example").status == 200
     assert len(upstream.find("/shadow/pre")) == 1
+    upstream.scripts[b"shadow"] = script
+    try:
+        answer = ask(live, "/shadow/own", f"Origin: {SHOP}")
+        assert answer.all("Access-Control-Allow-Origin") == ["https://elsewhere.example"]
+        assert not answer.all("Vary")
+    finally:
+        del upstream.scripts[b"shadow"]
+
+
+def test_a_shadow_does_not_even_route(live: Gateway) -> None:
+    """Whoever answered preflights before goes on to."""
+    answer = preflight(live, "/shadow-by-method/x")
+    assert (answer.status, answer.body) == (202, b"mine")
