@@ -112,6 +112,11 @@ def from_pem(text: str) -> Key:
             material = load_pem_public_key(text.encode())
     except (ValueError, UnsupportedAlgorithm):
         raise BadKey("this is no public key; write it as PEM: -----BEGIN PUBLIC KEY----- ...") from None
+    return from_public(material)
+
+
+def from_public(material: Any) -> Key:
+    """A public key as cryptography has it. Raises BadKey."""
     return Key(material, _fitting(material))
 
 

@@ -13,7 +13,21 @@ from fastgw.model.identity import Identity
 from fastgw.policy.auth.compact import parse
 from fastgw.policy.auth.directory import Directory
 from fastgw.policy.auth.issuer import MAX_TRIED, Failure, Issuer
-from tests.policy.auth.minting import CLAIMS, ED25519, KEYS, NOW, P256, P384, RSA, SECRET, b64, jwk, mint, options, pem
+from tests.policy.auth.minting import (
+    CLAIMS,
+    ED25519,
+    KEYS,
+    NOW,
+    P256,
+    P384,
+    RSA,
+    SECRET,
+    b64,
+    jwk,
+    mint,
+    options,
+    pem,
+)
 
 NOBODY = Directory(())
 URL = "https://id.example.com/jwks"
@@ -61,7 +75,9 @@ def test_every_algorithm(algorithm: str) -> None:
         assert outcome(one, forged) is Failure.INVALID
 
 
-@pytest.mark.parametrize("name", ["none", "None", "NONE", "nOnE", "", "hs256", "HS256 ", "HS512", "RS256", "ES256", "dir", "A128KW"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name", ["none", "None", "NONE", "nOnE", "", "hs256", "HS256 ", "HS512", "RS256", "ES256", "dir", "A128KW"]
+)
 def test_only_pinned_algorithms_are_looked_at(name: str) -> None:
     token = mint(header={"alg": name}, algorithm="HS256")
     assert outcome(issuer(), token) is None
@@ -150,7 +166,9 @@ def test_a_token_without_a_name_is_tried_with_a_few_keys() -> None:
     assert outcome(one, mint(algorithm="ES256")) is Failure.INVALID
 
 
-@pytest.mark.parametrize(("exp", "passes"), [(NOW - 5, False), (NOW - 4.99, True), (NOW, True), (NOW - 3600, False), (0, False)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("exp", "passes"), [(NOW - 5, False), (NOW - 4.99, True), (NOW, True), (NOW - 3600, False), (0, False)]
+)
 def test_expiry_is_on_or_after_with_leeway(exp: float, passes: bool) -> None:
     found = outcome(issuer(), mint({**CLAIMS, "exp": exp}))
     assert good(found) if passes else found is Failure.EXPIRED
