@@ -60,7 +60,7 @@ class Limiter:
         self._tls = tls
         self._workers = workers
         self._instances = 1
-        self._memory = Memory(b"" if options is None else options.prefix)
+        self._memory = Memory(b"" if options is None else options.prefix, workers)
         self._store = self._make_store(options)
         self._share = local.Share(workers, 1, full=options is None)
         self._started = False
@@ -178,7 +178,7 @@ class Limiter:
     def _refill(self, record: Record, now: float) -> None:
         """Ahead of the need, on the way of whatever else is asked in this turn."""
         store = self._store
-        if record.refilling or store is None or not store.asking:
+        if record.refilling or record.refuse_until > now or store is None or not store.asking:
             return
         wanted = record.lease_wanted(now)
         if wanted > 0:

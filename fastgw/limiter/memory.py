@@ -81,9 +81,7 @@ class Record:
             self.expires = now + LEASE_LIFE
             self.low = self.stash >> 2
         if tokens < 1.0:
-            # A leased bucket is asked again when half a lease came in, not for each token that does.
-            wanted = max(1, table.lease >> 1)
-            self.refuse_until = asked_at + min((wanted - tokens) / table.rate, REFUSE_FOR)
+            self.refuse_until = asked_at + min((table.worth - tokens) / table.rate, REFUSE_FOR)
         else:
             self.refuse_until = NEVER
         if not table.shadow:
@@ -122,15 +120,18 @@ class Family:
 class Table(dict[bytes, Record]):
     """The records of one limit at one rate, by value."""
 
-    __slots__ = ("__weakref__", "burst", "family", "lease", "line", "rate", "shadow", "spec")
+    __slots__ = ("__weakref__", "burst", "family", "lease", "line", "rate", "shadow", "spec", "worth")
 
-    def __init__(self, limit: Limit, family: Family) -> None:
+    def __init__(self, limit: Limit, family: Family, workers: int) -> None:
         super().__init__()
         self.family = family
         family.tables += 1
         self.rate = limit.rate
         self.burst = limit.burst
         self.lease = lease_of(limit)
+        # An empty bucket is asked again when it may have so many tokens. Exactly one; but where leases are allowed,
+        # half a lease for each worker, or eight of them would ask for single tokens at every turn of an overload.
+        self.worth = max(1.0, min(workers * self.lease / 2, limit.rate * LEASE_SECONDS, limit.burst / 2))
         self.shadow = limit.shadow
         self.line = b'RateLimit: "%s";r=' % limit.name.encode()
         packed = spec(limit.rate, limit.burst)
@@ -146,10 +147,11 @@ def lease_of(limit: Limit) -> int:
 class Memory:
     """All records of a worker. The oldest that was not used since the last round gives way to a new one."""
 
-    __slots__ = ("_families", "_most", "_ring", "_tables", "prefix")
+    __slots__ = ("_families", "_most", "_ring", "_tables", "_workers", "prefix")
 
-    def __init__(self, prefix: bytes, most: int = MAX_RECORDS) -> None:
+    def __init__(self, prefix: bytes, workers: int = 1, most: int = MAX_RECORDS) -> None:
         self.prefix = prefix
+        self._workers = workers
         self._most = most
         self._ring: deque[Record] = deque()
         # A table lives as long as a snapshot's limit or a record refers to it.
@@ -188,7 +190,7 @@ class Memory:
             family = self._families.get(limit.id)
             if family is None:
                 family = self._families[limit.id] = Family()
-            table = self._tables[name] = Table(limit, family)
+            table = self._tables[name] = Table(limit, family, self._workers)
         return table
 
     def _evict(self) -> None:

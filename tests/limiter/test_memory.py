@@ -121,7 +121,18 @@ def test_a_refusal_holds_until_the_next_token_and_a_second_at_most() -> None:
     assert slow.next_token_in(101.0) == pytest.approx(99.0)
 
 
-def test_a_leased_bucket_is_asked_again_when_half_a_lease_came_in() -> None:
-    record = Memory(b"").record(limit("x", 2000.0, 4000, leases=True), b"v")
+@pytest.mark.parametrize(
+    ("rate", "burst", "workers", "wait"),
+    [
+        (2000.0, 4000, 1, 0.005),  # half a lease of 20
+        (2000.0, 4000, 8, 0.010),  # never longer than a lease is worth
+        (1e6, 200, 8, 8 / 1e6),  # leases of 2
+        (1e6, 200, 1000, 100 / 1e6),  # never so long that the bucket could run over
+    ],
+)
+def test_a_leased_bucket_is_asked_again_when_it_is_worth_it(
+    rate: float, burst: float, workers: int, wait: float
+) -> None:
+    record = Memory(b"", workers).record(limit("x", rate, burst, leases=True), b"v")
     record.learn(0, 0, 100.0, 100.0)
-    assert record.refuse_until == pytest.approx(100.005)
+    assert record.refuse_until - 100.0 == pytest.approx(wait, abs=1e-9)
