@@ -275,6 +275,7 @@ class Limiter:
         self._started = False
         if self._store is not None:
             self._store.close()
+        self._flush()
 
     def configure(self, options: LimiterOptions | None) -> None:
         """A reload. The same store under other terms keeps its connection and what is known of its buckets."""

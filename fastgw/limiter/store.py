@@ -26,10 +26,11 @@ from fastgw.limiter.wire import Link, StoreError, said
 TICK: Final = 0.005  # how often the deadlines of commands are looked at, while there are any
 MAX_FAILURES: Final = 3  # in a row, and the store is left alone; so is it if
 MANY: Final = 8  # so many decisions run out of time at once
-DIAL_TIMEOUT: Final = 1.0  # for a connection and its greeting
+# Together less than 2 s: by then limits are exact again after the store's return.
+DIAL_TIMEOUT: Final = 0.8  # for a connection and its greeting
 SHORT_LIFE: Final = 1.0  # a connection that is lost sooner has failed
 FIRST_WAIT: Final = 0.1  # between two attempts, doubling
-LONGEST_WAIT: Final = 1.0  # so that limits are exact again within 2 s of the store's return
+LONGEST_WAIT: Final = 0.8
 
 
 class State(IntEnum):
