@@ -110,7 +110,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"VOID: {void}")
         return 1
     missed = any(not verdict.held for outcome in outcomes for verdict in outcome.verdicts)
-    return 1 if missed or any(side == OURS for outcome in outcomes for side, _ in outcome.broken) else 0
+    return 1 if missed or any(side != BASE for outcome in outcomes for side, _ in outcome.broken) else 0
 
 
 def main(argv: Sequence[str]) -> int:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench import stats
-from bench.sides.table import OURS
 from k6 import modes, summary, verdicts
 from k6.modes import Sample
 from k6.outcome import Outcome
@@ -74,11 +73,7 @@ def outcome(scenario: Scenario, seconds: float, rounds: Sequence[Mapping[str, Se
     for label, seen in (pair for found in rounds for pair in found.items()):
         labels.setdefault(label, []).append(seen)
     figures = {label: [seen.round for seen in all_seen] for label, all_seen in labels.items()}
-    broken = [
-        (label if label in scenario.sides else OURS, text)
-        for label, all_rounds in figures.items()
-        for text in summary.broken(all_rounds)
-    ]
+    broken = [(label, text) for label, all_rounds in figures.items() for text in summary.broken(all_rounds)]
     lines = [seen.timeline for found in rounds for seen in found.values() if seen.timeline is not None]
     made = verdicts.over_rounds([judge(scenario, found) for found in rounds])
     rows = [summary.row(label, all_rounds) for label, all_rounds in figures.items()]
@@ -113,6 +108,9 @@ def _notes_of(scenario: Scenario, seconds: float, all_seen: Sequence[Seen]) -> I
         due = scenario.guards.due(seconds)
         shares = [f"{one.admitted:,} ({(one.admitted / due - 1) * 100:+.2f} %)" for one in all_rounds]
         yield f"due {due:,.0f} a round, admitted {', '.join(shares)}"
+    sizes = [size for seen in all_seen for size in seen.sizes]
+    if refused and sizes:
+        yield f"resident memory {min(sizes) / 2**20:.1f} MB at first, at most {max(sizes) / 2**20:.1f} MB"
     decided: Counter[str] = Counter()
     for seen in all_seen:
         decided.update(seen.decisions)

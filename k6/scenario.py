@@ -156,8 +156,8 @@ _GUARDED = (
         "flood",
         "invalid tokens, each another, from one address beside honest clients",
         500,
-        10,
-        6,
+        16,  # what the gateway remembers of heads is full after five seconds, and must not grow from then on
+        12,
         100,
         guards=Guards(50, Bucket(100, 100), Bucket(100, 100)),
         sides=(OURS,),

@@ -74,11 +74,12 @@ def test_notes_name_refusals_and_what_was_due() -> None:
 def test_notes_of_the_flood_show_the_other_baseline_too() -> None:
     rounds = {
         findings.ALONE: [Seen(replace(ROUND, p99=0.5))],
-        findings.FLOODED: [Seen(replace(ROUND, p99=1.0, refused=5, denied=7))],
+        findings.FLOODED: [Seen(replace(ROUND, p99=1.0, refused=5, denied=7), sizes=[1 << 20, 3 << 20])],
     }
     text = "\n".join(findings.notes(SCENARIOS["flood"], 10, rounds))
     assert "7 invalid tokens" in text
     assert "2.00 times" in text
+    assert "1.0 MB at first, at most 3.0 MB" in text
 
 
 def test_an_outcome_shows_its_verdicts_and_what_is_near_a_moment() -> None:
@@ -101,5 +102,5 @@ def test_rounds_of_several_loads_become_a_row_each() -> None:
     found = findings.outcome(SCENARIOS["flood"], 10, [one, one])
     assert [line.side for line in found.rows] == [findings.ALONE, findings.PASSING, findings.FLOODED]
     assert found.rows[0].requests == 2000
-    assert found.broken == [("fastgw", "failed count==0 (in 2 of 2 rounds)")]
+    assert found.broken == [(findings.FLOODED, "failed count==0 (in 2 of 2 rounds)")]
     assert len(found.verdicts) == 2
