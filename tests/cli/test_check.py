@@ -45,6 +45,14 @@ def test_a_wrong_file(file: Path) -> None:
     assert lines[2] == f"{file}: 2 problems"
 
 
+def test_what_is_in_doubt_is_said_and_is_right_all_the_same(file: Path) -> None:
+    file.write_text(GOOD.replace("upstream: app}", "upstream: app, auth: {any: [api_key]}}", 1))
+    result = CliRunner().invoke(command, ["-c", str(file)])
+    assert result.exit_code == 0
+    assert result.stdout.startswith(f"{file}: ok (")
+    assert result.stderr.startswith(f"warning: {file}:4: routes[0].auth.any: no consumer has a key")
+
+
 def test_no_file(tmp_path: Path) -> None:
     result = CliRunner().invoke(command, ["-c", str(tmp_path / "no.yaml")])
     assert result.exit_code == 1

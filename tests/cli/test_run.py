@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from fastgw.cli.run import SHOWN, settings_of
+
 CONFIG = """\
 listeners: [{{address: 127.0.0.1:{port}, health_path: /healthz}}]
 admin: {{address: 127.0.0.1:{admin}}}
@@ -103,6 +105,19 @@ def config(tmp_path: Path) -> Path:
     path = tmp_path / "gateway.yaml"
     path.write_text(CONFIG.format(port=free_port(), admin=free_port(), text="one"))
     return path
+
+
+def test_warnings_are_said_at_the_start_and_are_bounded(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    doubtful = "  - {{name: r{0}, match: {{path: /{0}}}, auth: {{any: [api_key]}}, reply: {{status: 200}}}}\n"
+    with config.open("a") as file:
+        file.writelines(doubtful.format(number) for number in range(SHOWN + 3))
+    settings_of(config)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == SHOWN + 1
+    assert lines[0].startswith(f"fastgw: warning: {config}:7: routes[1].auth.any: no consumer has a key")
+    assert lines[-1] == "fastgw: 3 more warnings: see `fastgw check`"
 
 
 def ports(config: Path) -> tuple[int, int]:

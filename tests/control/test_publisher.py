@@ -64,6 +64,16 @@ async def test_a_changed_file_becomes_the_next_version(gateway: Gateway) -> None
     assert stored is not None and stored.plain["instance"] == "two" and stored.by == "test"
 
 
+async def test_the_warnings_of_a_new_version_are_said_once(gateway: Gateway) -> None:
+    gateway.write()
+    gateway.write(gateway.path.read_text().replace("upstream: orders}", "upstream: orders, auth: {any: [api_key]}}"))
+    for _ in range(2):
+        assert (await reload(gateway))["ok"]
+    (line,) = [line for line in gateway.log.lines() if "warning" in line]
+    assert line.startswith("control: warning: ")
+    assert "routes[0].auth.any: no consumer has a key" in line
+
+
 async def test_an_unchanged_file_is_no_new_version(gateway: Gateway) -> None:
     outcome = await reload(gateway)
     assert (outcome["ok"], outcome["changed"], outcome["version"]) == (True, False, 1)

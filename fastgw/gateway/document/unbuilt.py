@@ -49,13 +49,7 @@ ANY: Final = "*"
 UNBUILT: Final[tuple[tuple[tuple[str, ...], IsOff], ...]] = (
     (("listeners", ANY, "tls"), _empty),
     (("listeners", ANY, "proxy_protocol"), _false),
-    (("redis",), _empty),
     (("store",), _not_redis),
-    (("limits",), _empty),
-    (("limits_defaults",), _empty),
-    (("issuers",), _empty),
-    (("api_keys",), _empty),
-    (("consumers",), _empty),
     (("cache",), _empty),
     (("tests",), _empty),
     (("upstreams", ANY, "targets", ANY), _plain_http),
@@ -68,10 +62,6 @@ UNBUILT: Final[tuple[tuple[tuple[str, ...], IsOff], ...]] = (
     (("upstreams", ANY, "tls"), _empty),
     (("routes", ANY, "split"), _empty),
     (("routes", ANY, "sticky"), _empty),
-    (("routes", ANY, "ip_access"), _empty),
-    (("routes", ANY, "cors"), _empty),
-    (("routes", ANY, "auth"), _empty),
-    (("routes", ANY, "limits"), _empty),
     (("routes", ANY, "cache"), _empty),
 )
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fastgw.config.errors import ConfigError
 from fastgw.config.findings import Finding
 from fastgw.gateway.document.callers import (
     EXAMPLE_DIGEST,
@@ -16,6 +18,7 @@ from fastgw.gateway.document.callers import (
     doubts,
     exposed,
 )
+from fastgw.gateway.document.load import load_file, load_parts, load_plain
 from fastgw.gateway.document.options import BaseOptions, RouteOptions
 from fastgw.gateway.document.references import Clash, without_line
 
@@ -285,3 +288,54 @@ def test_whatever_stands_there_it_is_no_traceback() -> None:
     ):
         plain = dict.fromkeys(("consumers", "limits", "issuers", "routes"), value)
         list(contradictions(plain, {}, {}))
+
+
+FILE = f"""\
+listeners: [{{address: "127.0.0.1:8080"}}]
+consumers:
+  - {{name: a, scopes: [read], keys: ["{DIGESTS[0]}"]}}
+  - name: b
+    scopes: []
+upstreams: {{app: {{targets: [http://127.0.0.1:9001]}}}}
+routes:
+  - name: one
+    upstream: app
+    auth:
+      any: [api_key]
+      scopes: [write]
+    limits:
+      - name: each
+        key: consumer
+        rate: 1/s
+        burst: 1
+        tiers:
+          silver: 2/s
+"""
+
+
+def test_in_a_file_each_has_its_line(problems: Callable[..., list[str]], tmp_path: Path) -> None:
+    assert problems(FILE.replace("scopes: []", f'keys: ["{DIGESTS[0]}"]')) == [
+        "gateway.yaml:5: consumers[1].keys[0]: this key is listed before (line 3); it can be one consumer's only"
+    ]
+    assert problems(FILE) == []
+    document = load_file(tmp_path / "gateway.yaml", {})
+    assert [str(warning).replace(f"{tmp_path}/", "") for warning in document.warnings] == [
+        'gateway.yaml:12: routes[0].auth.scopes: no consumer with a key has the scope "write", '
+        "so every request is refused; there is: read",
+        'gateway.yaml:19: routes[0].limits[0].tiers.silver: no consumer is in the tier "silver"; '
+        "give one a tier, or remove this line",
+    ]
+    # From the store they have no line; a worker, which gets parts, has nobody to tell.
+    again = load_plain(document.plain, "version 1")
+    assert {(item.file, item.line, item.message) for item in again.warnings} == {
+        ("version 1", 0, item.message) for item in document.warnings
+    }
+    assert load_parts(document.parts()).warnings == ()
+
+
+def test_a_plain_document_is_refused_without_lines() -> None:
+    plain = changed(put("consumers", 1, "keys", DIGESTS[:1]))
+    plain["upstreams"] = {"app": {"targets": ["http://127.0.0.1:9001"]}}
+    del plain["routes"][:2]
+    with pytest.raises(ConfigError, match=r"^test: consumers\[1\]\.keys\[0\]: this key is listed before; it can"):
+        load_plain(plain, "test")

@@ -70,8 +70,8 @@ def test_everything_wrong_at_once_each_at_its_line(problems: Problems) -> None:
         ["gateway.yaml:16", "routes[0].upstream"],
         ["gateway.yaml:21", "routes[2].match"],
         ["gateway.yaml:23", "routes[3].max_body"],
-        ["gateway.yaml:23", "routes[3].cors"],
         ["gateway.yaml:23", "routes[3].name"],
+        ["gateway.yaml:23", "routes[3].cors.origins"],
         ["gateway.yaml:24", "routes[4]"],
     ]
     assert all("pydantic" not in line and "Input should" not in line for line in found)

@@ -45,7 +45,7 @@ def test_store() -> None:
         ("admin: {address: '[::]:9901'}", "a token is required"),
         ("admin: {address: 'example.com:9901'}", "a token is required"),
         ("admin: {address: '127.0.0.1:8080'}", "as is admin.address"),
-        ("redis: {url: 'http://x'}", "not supported"),
+        ("redis: {url: 'http://x'}", "a store's URL begins with redis://"),
         ("instance: a b", "no name"),
     ],
 )

@@ -28,23 +28,16 @@ def test_the_whole_example_fails_only_with_what_is_not_built_yet() -> None:
         key = problem.path.rpartition(".")[2]
         assert text[problem.line - 1].lstrip().startswith(f"{key}:")
     assert {problem.path for problem in caught.value.problems} == {
-        "redis", "limits", "limits_defaults", "issuers", "api_keys", "consumers", "cache", "tests",
+        "cache", "tests",
         "upstreams.orders.retries", "upstreams.orders.breaker", "upstreams.orders.health", "upstreams.orders.slow_start",
-        "routes[0].split", "routes[0].sticky", "routes[0].ip_access", "routes[0].cors", "routes[0].auth",
-        "routes[0].limits", "routes[1].cache",
+        "routes[0].split", "routes[0].sticky", "routes[1].cache",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("path", "on", "off"),
     [
-        (("redis",), {"url": "embedded"}, None),
         (("store",), "redis", "file:/x"),
-        (("limits",), [{"name": "x", "key": "route", "rate": "1/s", "burst": 1}], []),
-        (("limits_defaults",), {"on_error": "local"}, None),
-        (("issuers",), {"a": {"algorithms": ["RS256"], "jwks_url": "https://x"}}, {}),
-        (("api_keys",), {"header": "x-key"}, None),
-        (("consumers",), [{"name": "a"}], []),
         (("cache",), {"memory": "64MB"}, None),
         (("tests",), [{"request": "GET /", "expect": {"status": 200}}], []),
         (("listeners", 0, "proxy_protocol"), True, False),
@@ -60,10 +53,6 @@ def test_the_whole_example_fails_only_with_what_is_not_built_yet() -> None:
         (("upstreams", "app", "targets", 0), "https://x", "http://x"),
         (("upstreams", "app", "targets", 0), {"url": "https://x"}, {"url": "http://x"}),
         (("routes", 0, "sticky"), "consumer", None),
-        (("routes", 0, "ip_access"), {"deny": ["10.0.0.0/8"]}, None),
-        (("routes", 0, "cors"), {"origins": ["*"]}, None),
-        (("routes", 0, "auth"), {"any": ["api_key"]}, None),
-        (("routes", 0, "limits"), [{"name": "x", "key": "route", "rate": "1/s", "burst": 1}], []),
         (("routes", 0, "cache"), {"ttl": "1s"}, None),
     ],
 )  # fmt: skip
@@ -115,6 +104,10 @@ drain: {delay: 0s, timeout: 30s}
 admin:
   address: 127.0.0.1:9901
   token: "${FASTGW_ADMIN_TOKEN:-}"
+redis:
+  url: embedded
+  prefix: "fastgw:"
+  timeout: 25ms
 store: file:./.fastgw
 log:
   access: access.log
@@ -132,9 +125,30 @@ server:
   server_timing: false
   max_header_size: 32KB
   max_body: 10MB
-limits: []
-issuers: {}
-consumers: []
+limits:
+  - {name: flood, key: client_ip, rate: 2000/s, burst: 4000, lease: auto}
+limits_defaults: {on_error: local}
+issuers:
+  main:
+    issuer: https://id.example.com/
+    audience: api
+    algorithms: [RS256, ES256]
+    jwks_url: https://id.example.com/.well-known/jwks.json
+    jwks_refresh: 10m
+    required_claims: [exp, sub]
+    leeway: 5s
+    consumer_claim: sub
+    scope_claim: scope
+  dev:
+    algorithms: [HS256]
+    secret: ${FASTGW_DEV_SECRET:-development-only-secret-of-32-bytes!}
+api_keys: {header: X-API-Key}
+consumers:
+  - name: mobile-app
+    tier: gold
+    scopes: [orders:read, orders:write]
+    keys: ["sha256:2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"]
+    subjects: [{issuer: main, subject: app-7731}]
 upstreams:
   orders:
     targets:
@@ -157,6 +171,18 @@ routes:
       methods: [GET, POST, PUT, DELETE]
       headers: {x-api-version: "2"}
     upstream: orders
+    ip_access: {allow: [0.0.0.0/0, "::/0"], deny: [192.0.2.0/24], mode: enforce}
+    cors:
+      origins: ["https://shop.example.com"]
+      methods: [GET, POST]
+      headers: [authorization]
+      credentials: true
+      max_age: 10m
+    auth: {any: [jwt: main, jwt: dev, api_key], scopes: [orders:read]}
+    limits:
+      - {name: per-address, key: client_ip, rate: 100/s, burst: 200}
+      - {name: per-consumer, key: consumer, rate: 1000/m, burst: 100, tiers: {gold: 10000/m}}
+      - {name: writes, key: consumer, rate: 10/s, burst: 10, methods: [POST, PUT, DELETE], mode: shadow, on_error: allow}
     max_body: 1MB
     max_in_flight: 10
     rewrite:
@@ -183,6 +209,10 @@ def test_a_file_with_only_what_is_built_is_right(problems: Callable[..., list[st
     assert route.timeouts is not None
     assert (route.timeouts.response, route.timeouts.total, route.timeouts.connect) == (5.0, 10.0, None)
     assert route.match.headers == {"x-api-version": "2"}
+    assert route.cors is not None
+    assert (route.cors.origins, route.cors.max_age) == (("https://shop.example.com",), 600.0)
+    assert document.base.consumers[0].tier == "gold"
+    assert document.warnings == ()
 
 
 def test_the_defaults_are_the_values_that_the_example_shows(
