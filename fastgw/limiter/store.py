@@ -35,9 +35,7 @@ LONGEST_WAIT: Final = 0.8
 
 class State(IntEnum):
     CLOSED = 0  # not started, or ended
-    JOINING = (
-        1  # connecting for the first time, or anew after a loss: commands wait for it, within their timeout
-    )
+    JOINING = 1  # connecting at the start or after a loss: commands wait for it, within their timeout
     LIVE = 2
     DOWN = 3  # the breaker is open: nothing is asked; an attempt to connect is under way or planned
 
