@@ -51,7 +51,9 @@ class Control:
             addresses,
             on_supervisor=self.heard.put_nowait,
             on_orphaned=self.orphaned.set,
+            on_unknown_key=lambda worker, source: self.asked.put_nowait((worker, source)),
         )
+        self.asked: asyncio.Queue[tuple[int, str]] = asyncio.Queue()
         self.processes: list[Process] = []
 
     def attach(self, index: int, pid: int = 100) -> Process:
@@ -186,6 +188,37 @@ async def test_addresses_that_nobody_wants_are_forgotten(control: Control) -> No
     assert (await worker.receive()).type == "config"
     control.peers.tell_facts(NAMED)
     assert (await worker.receive()).message == NAMED
+
+
+KEYS = messages.keys("https://id/jwks", [{"kty": "EC"}], None)
+
+
+async def test_keys_are_told_to_everybody_and_to_who_comes_later(control: Control) -> None:
+    early, late = control.attach(0), control.attach(1)
+    early.hello(1, control.history.current.hash)
+    assert (await early.receive()).message == NAMED
+    control.peers.tell_facts(KEYS)
+    assert (await early.receive()).message == KEYS
+    late.hello(1, control.history.current.hash, 1)
+    assert [(await late.receive()).message for _ in range(2)] == [NAMED, KEYS]
+    control.peers.forget_facts(lambda message: message["type"] == "addresses")
+    late.hello(1, control.history.current.hash, 1)  # again: a difference did not fit
+    assert (await late.receive()).type == "config"
+    assert (await late.receive()).message == NAMED
+
+
+async def test_a_worker_asks_for_a_key_and_only_it_is_answered(control: Control) -> None:
+    asker, other = control.attach(0), control.attach(1)
+    for index, worker in enumerate((asker, other)):
+        worker.hello(1, control.history.current.hash, index)
+        await worker.receive()
+    asker.channel.send(messages.unknown_key("https://id/jwks"))
+    assert await control.asked.get() == (0, "https://id/jwks")
+    control.peers.tell(0, KEYS)
+    control.peers.tell(7, KEYS)  # nobody there
+    control.peers.tell_facts(NAMED)
+    assert (await asker.receive()).message == KEYS
+    assert (await other.receive()).message == NAMED
 
 
 async def test_what_only_the_supervisor_says_is_handed_on(control: Control) -> None:

@@ -10,6 +10,8 @@ def test_each_message_survives_the_wire():
     every = [
         messages.config(2, "h", None),
         messages.addresses("u", "h", 80, ["127.0.0.1"], None),
+        messages.keys("https://id/jwks", [{"kty": "EC"}], None),
+        messages.unknown_key("https://id/jwks"),
         messages.hello(0, 1, 1, "h"),
         messages.applied(1, "h"),
         messages.rejected(1, "why"),

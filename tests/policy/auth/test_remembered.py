@@ -73,7 +73,7 @@ def test_what_was_forgotten_is_freed_in_portions() -> None:
         memory.add(key(number), identity())
     assert len(memory._dying) == 1500
     memory.sweep()
-    assert len(memory._dying) == 500
+    assert len(memory._dying) == 1000
     memory.sweep()
     memory.sweep()
     assert len(memory._dying) == 0

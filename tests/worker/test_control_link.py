@@ -1,0 +1,117 @@
+"""The worker's side of its channel: what it takes for its data plane, and what it waits for."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fastgw.account.series import SeriesMemory
+from fastgw.clock import ManualClock
+from fastgw.ipc import messages
+from fastgw.ipc.channel import Channel, Received, pair
+from fastgw.worker.control_link import ControlLink
+
+URL, OTHER = "https://id/jwks", "https://other/jwks"
+
+
+class Plane:
+    """What the link hands on."""
+
+    def __init__(self) -> None:
+        self.keys: list[tuple[str, list[dict[str, Any]], str | None]] = []
+        self.ask: Any = None
+
+    def set_keys(self, issuer: str, keys: list[dict[str, Any]], error: str | None) -> None:
+        self.keys.append((issuer, keys, error))
+
+    def on_unknown_key(self, tell: Any) -> None:
+        self.ask = tell
+
+
+def base(*urls: str | None) -> SimpleNamespace:
+    issuers = {str(number): SimpleNamespace(jwks_url=url) for number, url in enumerate(urls)}
+    return SimpleNamespace(issuers=issuers, redis=None)
+
+
+class World:
+    def __init__(self, *urls: str | None) -> None:
+        self.plane = Plane()
+        self.came = asyncio.Event()
+        birth: Any = SimpleNamespace(
+            index=0,
+            series=SeriesMemory(2, 4096, 65536),
+            document=SimpleNamespace(hash="h", base=base(*urls)),
+            snapshot=SimpleNamespace(version=1, hash="h"),
+            build=None,
+            limit_store=None,
+        )
+        plane: Any = self.plane
+        self.link = ControlLink(
+            birth, asyncio.get_running_loop(), ManualClock(), plane, on_addresses=self.came.set, on_lost=self.came.set
+        )
+        ours, theirs = pair()
+        self.control = Channel(theirs)
+        self.link.attach(ours.detach())
+
+    async def heard(self) -> list[Received]:
+        readable = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self.control.fileno(), readable.set)
+        async with asyncio.timeout(5):
+            await readable.wait()
+        loop.remove_reader(self.control.fileno())
+        return self.control.receive()
+
+    async def say(self, message: messages.Message) -> None:
+        self.came.clear()
+        self.control.send(message)
+        async with asyncio.timeout(5):
+            await self.came.wait()
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    one = World(URL, None, OTHER)
+    yield one
+    one.control.close()
+    async with asyncio.timeout(5):
+        await one.came.wait()
+
+
+async def test_it_waits_until_control_has_said_something_about_every_source(world: World) -> None:
+    assert world.link.needs_keys()
+    await world.say(messages.keys(URL, [{"kty": "EC"}], None))
+    assert world.link.needs_keys()
+    await world.say(messages.keys(OTHER, [], "cannot connect"))
+    assert not world.link.needs_keys()
+    assert world.plane.keys == [(URL, [{"kty": "EC"}], None), (OTHER, [], "cannot connect")]
+
+
+async def test_keys_that_it_was_born_with_count(world: World) -> None:
+    for url in (URL, OTHER):
+        world.link.set_keys(messages.keys(url, [{"kty": "EC"}, 3], None))  # type: ignore[list-item]
+    assert not world.link.needs_keys()
+    assert world.plane.keys[0] == (URL, [{"kty": "EC"}], None)
+    world.came.set()
+
+
+async def test_an_unknown_key_is_asked_for(world: World) -> None:
+    (hello,) = await world.heard()
+    assert hello.message == messages.hello(0, os.getpid(), 1, "h")
+    world.plane.ask(URL)
+    (asked,) = await world.heard()
+    assert asked.message == messages.unknown_key(URL)
+    world.came.set()
+
+
+async def test_without_issuers_nothing_is_waited_for() -> None:
+    one = World()
+    assert not one.link.needs_keys()
+    one.control.close()
+    async with asyncio.timeout(5):
+        await one.came.wait()
