@@ -16,6 +16,8 @@ from fastgw.limiter import script
 from fastgw.limiter.limiter import Limit, Limiter, LimiterOptions, Verdict
 
 TIMEOUT = 0.025
+# A tick of the sweep, the turn that is late by it, and what a busy machine adds.
+SLACK = 0.075
 PATIENCE = 5.0  # for what must come; no test waits for it to pass
 
 
@@ -104,6 +106,10 @@ def limit(
     shadow: bool = False,
 ) -> Limit:
     return Limit(f"r/{name}".encode(), name, rate, burst, on_error, leases, shadow)
+
+
+def one_of_each() -> tuple[Limit, Limit, Limit]:
+    return limit("here", 100.0, 100), limit("open", on_error="allow"), limit("shut", on_error="deny")
 
 
 Answer = Callable[[list[bytes]], bytes | None]
