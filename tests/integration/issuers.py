@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.integration.conftest import TRUSTED
 from tests.integration.outcome import check_refusal
 from tests.support.config import route, service
 from tests.support.gateway import Gateway
@@ -86,6 +87,7 @@ def config(url: str) -> dict[str, Any]:
     audience = {"audience": "api"}
     rsa_family = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]
     return {
+        "trusted_proxies": [f"{TRUSTED}/32"],
         "upstreams": {"main": service(url, timeouts={"connect": "10s"})},
         "issuers": {
             "rs": {"issuer": RS, **audience, "algorithms": rsa_family, "jwks_file": "rs.json"},
@@ -124,6 +126,13 @@ def config(url: str) -> dict[str, Any]:
             asks("scoped", "rs", "hs", "api_key", scopes=["orders:read"]),
             asks("both-scopes", "rs", "api_key", scopes=["orders:read", "orders:write"]),
             asks("shadow", "rs", auth={"mode": "shadow"}),
+            asks("own-reply", "rs", reply={"status": 200, "body": "mine"}),
+            route("hosted-open", match={"hosts": ["open.example"], "path": "/hosted/*"}),
+            asks("hosted", "rs", match={"hosts": ["closed.example"], "path": "/hosted/*"}),
+            route("headed-open", match={"path": "/headed/*", "headers": {"x-open": "1"}}),
+            asks("headed", "rs"),
+            route("written-open", match={"path": "/written/*", "methods": ["GET"]}),
+            asks("written", "rs", match={"path": "/written/*", "methods": ["POST"]}),
             asks(
                 "tiers",
                 "rs",

@@ -319,3 +319,34 @@ def test_no_spelling_of_a_path_walks_around(target: str, live: Gateway, upstream
         client.send(request(target))
         assert client.read().status in {400, 401}
     assert not upstream.find("/rs/dots")
+
+
+def test_a_route_that_answers_itself_asks_too(live: Gateway, world: World) -> None:
+    with live.client() as client:
+        check_unauthorized(live, client.get("/own-reply/x"), "missing_credentials")
+        assert client.get("/own-reply/x", fields=bearer(world.rs.token())).body == b"mine"
+        check_unauthorized(live, client.get("/own-reply/x"), "missing_credentials")
+
+
+def test_an_open_route_opens_no_other_with_the_same_line(
+    live: Gateway, world: World, upstream: Upstream
+) -> None:
+    """One connection, one request line; the host, a field or the method decides whether anybody is asked."""
+    good = bearer(world.rs.token())
+    with live.client() as client:
+        for _ in range(3):
+            assert client.get("/hosted/x", host="open.example").status == 200
+            assert client.get("/hosted/x", host="closed.example").status == 401
+            assert client.get("/hosted/x", host="closed.example", fields=good).status == 200
+            assert client.get("/hosted/x", host="CLOSED.example:80").status == 401
+            assert client.get("/headed/x", fields=["X-Open: 1"]).status == 200
+            assert client.get("/headed/x").status == 401
+            assert client.get("/headed/x", fields=["X-Open: 2"]).status == 401
+            assert client.get("/headed/x", fields=["X_Open: 1"]).status == 401
+            assert client.get("/headed/x", fields=good).status == 200
+            assert client.get("/written/x").status == 200
+            assert client.get("/written/x", method="POST", body=b"").status == 401
+            assert client.get("/written/x", method="HEAD").status == 200
+    assert {got.all("X-Consumer")[0] for got in upstream.find("/headed/x") if got.all("X-Consumer")} == {
+        "rs:alice"
+    }

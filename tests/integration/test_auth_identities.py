@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+import signal
 from collections.abc import Iterator
+from zlib import crc32
 
 import pytest
 
 from tests.integration import issuers
+from tests.integration.conftest import TRUSTED
 from tests.integration.issuers import (
     API_KEY,
     PARTNER_KEY,
@@ -19,8 +22,9 @@ from tests.integration.issuers import (
 from tests.support import scripts
 from tests.support.client import request
 from tests.support.gateway import Gateway
-from tests.support.tokens import Signer, bearer, rsa_key
+from tests.support.tokens import Signer, bearer, key_set, rsa_key
 from tests.support.upstream import Upstream
+from tests.support.wire import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +154,46 @@ def test_a_credential_that_is_hop_by_hop_is_one_or_none(
     assert not upstream.find(path)
 
 
+def test_nor_from_a_proxy_that_is_trusted_otherwise(live: Gateway, world: World, upstream: Upstream) -> None:
+    with live.client(source=TRUSTED) as client:
+        assert client.get("/open/proxy", fields=FORGED).status == 200
+        forwarded = ["X-Forwarded-For: 203.0.113.7", *FORGED, *bearer(world.rs.token())]
+        assert client.get("/rs/proxy", fields=forwarded).status == 200
+        assert client.get("/rs/proxy-none", fields=forwarded[:-1]).status == 401
+    assert not [name for name in upstream.one("/open/proxy").names() if "consumer" in name.lower()]
+    assert upstream.one("/rs/proxy").all("X-Consumer") == ["rs:alice"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "words"),
+    [
+        ("b a", ["a", "b"]),
+        (["b", "a"], ["a", "b"]),
+        (["a", "\u00e9"], ["%C3%A9", "a"]),
+        (["a", "x%20y"], ["a", "x%2520y"]),
+        (["a", "x\r\nX-Admin: 1"], None),
+        (["a", "orders:read admin"], None),
+    ],
+)
+def test_scopes_are_told_one_by_one(
+    scope: str | list[str], words: list[str] | None, live: Gateway, world: World, upstream: Upstream
+) -> None:
+    """An upstream that splits the field at spaces gets the scopes of the token, no other ones. (None: what no scope
+    may look like (RFC 6749 section 3.3); it may be refused, escaped or left away.)"""
+    path = f"/rs/scopes-{crc32(repr(scope).encode())}"
+    answer = ask(live, path, *bearer(world.rs.token(scope=scope)))
+    if words is None and answer.status == 401:
+        return
+    assert answer.status == 200
+    got = upstream.one(path)
+    told_words = sorted(got.all("X-Consumer-Scopes")[0].split(" "))
+    assert not got.all("X-Admin")
+    if words is None:
+        assert not {"admin", "orders:read", "X-Admin:", "1"} & set(told_words), told_words
+    else:
+        assert told_words == words
+
+
 def test_nor_in_a_trailer(live: Gateway, world: World, upstream: Upstream) -> None:
     """Many servers merge trailers into the head (RFC 9110 section 6.5.1 warns of it)."""
     body = scripts.chunked([b"abc"], ["X-Consumer: admin", "X-Consumer-Scopes: root", "X-Checksum: 1"])
@@ -234,6 +278,27 @@ def test_a_reload_takes_effect_at_once_also_for_what_is_cached(
         assert client.get("/scoped/x", fields=key(PARTNER_KEY)).status == 200
         live.reload(before)
         assert {client.get(path, fields=fields).status for path, fields in was_good.items()} == {200}
+
+
+def test_a_reload_reads_the_key_files_again(live: Gateway, world: World, upstream: Upstream) -> None:
+    """The document itself is the same. A file that is broken changes nothing."""
+    new = rsa_key("rsa-3")
+    old_token, new_token = bearer(world.rs.token()), bearer(Signer(new, "RS256", issuers.RS).token())
+    with live.client() as client:
+        assert client.get("/rs/x", fields=new_token).status == 401
+        (live.directory / "rs.json").write_bytes(key_set(new))
+        live.reload()
+        assert client.get("/rs/x", fields=new_token).status == 200
+        assert client.get("/rs/x", fields=old_token).status == 401
+        (live.directory / "rs.json").write_bytes(b"<html>")
+        said = len(live.stderr())
+        live.send_signal(signal.SIGHUP)
+        wait_for(lambda: "jwks_file" in live.stderr()[said:], 5.0, "a line about the broken file")
+        assert client.get("/rs/x", fields=new_token).status == 200
+        issuers.write_keys(live.directory, world)
+        live.reload()
+        assert client.get("/rs/x", fields=old_token).status == 200
+        assert client.get("/rs/x", fields=new_token).status == 401
 
 
 def test_no_credential_is_ever_told(live: Gateway, world: World) -> None:

@@ -59,7 +59,7 @@ for _status in (302, 307):
     )
 
 # Issuers with a test of their own each: an unknown key is asked for once in a while only.
-OWN = ("rotating", "joining", "waiting", "leaving", "crowd", "flood", "mixed", "unused-enc")
+OWN = ("rotating", "joining", "waiting", "leaving", "crowd", "flood", "mixed", "bulky", "unused-enc")
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +142,9 @@ def test_what_waits_for_a_key_is_whole_afterwards(
     source.script = scripts.when_allowed(gate, serve(key_set(new)))
     token = bearer(source.by(new).token(sub="bob"))
     asked, parts = source.asked(), [bytes([number]) * 20_000 for number in range(8)]
-    with live.client() as client, live.client() as second:
+    expect = ["Expect: 100-continue", f"Content-Length: {len(b''.join(parts))}"]
+    with live.client() as client, live.client() as second, live.client() as third:
+        third.send(request("/waiting/expect", method="POST", fields=[*token, *expect]))
         client.send(request("/waiting/post", method="POST", fields=[*token, "Transfer-Encoding: chunked"]))
         client.send(scripts.chunked(parts[:4])[:-5])
         second.send(request("/waiting/sized", method="POST", fields=token, body=b"".join(parts)))
@@ -151,9 +153,13 @@ def test_what_waits_for_a_key_is_whole_afterwards(
         client.send(request("/open/behind"))
         assert ask(live, "/open/meanwhile").status == 200
         assert not upstream.find("/waiting/post")
+        assert not third.stream.buffer, "100 is for a request that may pass"
         gate.set()
         assert [client.read().status, client.read().status, second.read().status] == [200, 200, 200]
-    for path in ("/waiting/post", "/waiting/sized"):
+        assert third.stream.until(b"\r\n\r\n").startswith(b"HTTP/1.1 100 ")
+        third.send(b"".join(parts))
+        assert third.read().status == 200
+    for path in ("/waiting/post", "/waiting/sized", "/waiting/expect"):
         assert upstream.one(path).body == b"".join(parts)
         assert upstream.one(path).all("X-Consumer") == ["waiting:bob"]
     assert upstream.one("/open/behind").all("X-Consumer") == []
@@ -205,8 +211,11 @@ def test_a_crowd_that_waits_is_bounded_and_harms_nobody(live: Gateway, sources: 
 
 def test_a_flood_of_unknown_keys_asks_the_source_once(live: Gateway, sources: dict[str, KeySource]) -> None:
     source = sources["flood"]
-    asked = source.asked()
+    asked, said = source.asked(), len(live.stderr())
     with live.client() as client:
+        for kid in ("x\ny", "\x1b[2J", "k" * 5000):
+            wrong = compact(source.signer.head(kid=kid), source.signer.claims(), source.signer.sign)
+            assert client.get("/flood/x", fields=bearer(wrong)).status == 401
         for number in range(200):
             wrong = compact(
                 source.signer.head(kid=f"kid-{number}"), source.signer.claims(), source.signer.sign
@@ -214,6 +223,19 @@ def test_a_flood_of_unknown_keys_asks_the_source_once(live: Gateway, sources: di
             assert client.get("/flood/x", fields=bearer(wrong)).status == 401
         assert client.get("/flood/x", fields=bearer(source.signer.token())).status == 200
     assert source.asked() - asked <= 2
+    lines = live.stderr()[said:]
+    assert len(lines.splitlines()) <= 5, "the flood is in the log"
+    assert "\x1b" not in lines
+
+
+def test_certificates_in_a_set_do_no_harm(live: Gateway, sources: dict[str, KeySource]) -> None:
+    """200 KB of chains beside the keys, as providers send them: within the bound of an answer."""
+    source, new = sources["bulky"], ec_key("behind-them")
+    chain = ["MIIC" + "A" * 6000] * 2
+    old = [ec_key(f"old-{number}").jwk(x5c=chain, x5t="t" * 27) for number in range(15)]
+    source.script = serve(key_set(*old, new.jwk(x5c=chain)))
+    assert status(live, source, source.by(new).token()) == 200
+    assert status(live, source, source.signer.token()) == 401
 
 
 def test_one_bad_key_does_not_spoil_a_set(live: Gateway, sources: dict[str, KeySource]) -> None:
