@@ -54,6 +54,17 @@ def _chosen(text: str, known: Sequence[str], what: str) -> list[str]:
     return names
 
 
+def runnable(names: Sequence[str], sides: Sequence[str]) -> list[str]:
+    """Without those that none of the sides can run."""
+    found = []
+    for name in names:
+        if set(SCENARIOS[name].sides) & set(sides):
+            found.append(name)
+        else:
+            print(f"{name}: left out, it is for {', '.join(SCENARIOS[name].sides)} only")
+    return found
+
+
 def _runner(setting: Setting, scenario: Scenario) -> Runner | GuardedRunner:
     return Runner(setting) if scenario.guards is None else GuardedRunner(setting)
 
@@ -72,8 +83,8 @@ def _break(setting: Setting, name: str) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    scenarios = _chosen(options.scenarios, list(SCENARIOS), "scenario")
     sides = _chosen(options.sides, (OURS, BASE), "side")
+    scenarios = runnable(_chosen(options.scenarios, list(SCENARIOS), "scenario"), sides)
     needed = ["k6", "nginx", "taskset", "setpriv"]
     guarded = any(SCENARIOS[name].guards for name in scenarios) or options.broken
     settle_tools([*needed, tools.STORE] if guarded else needed, options.install)

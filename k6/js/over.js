@@ -10,7 +10,7 @@ export const options = arrivals({
   wrong: ['count==0'],
   took: ['p(99)<5'],
   refusal: ['p(99)<5'],
-  admitted: [`count>${due * 0.98}`, `count<${due * 1.02}`],
+  admitted: [`count>=${Math.ceil(due * 0.98)}`, `count<=${Math.floor(due * 1.02)}`],
   dropped_iterations: ['count==0'],
 });
 
