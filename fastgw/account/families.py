@@ -115,7 +115,11 @@ LIMIT_DECISIONS = Family(
     "What limits decided (admitted, refused, shadow), and on which store (redis, lease, local, allow, deny).",
 )
 LIMIT_STORE_UP = Family(
-    12, "fastgw_limit_store_up", Kind.GAUGE, (), "1 while the store of the limits is asked, 0 while buckets are local."
+    12,
+    "fastgw_limit_store_up",
+    Kind.GAUGE,
+    ("worker",),
+    "1 while the worker asks the store of the limits, 0 while its buckets are local.",
 )
 LIMIT_STORE_COMMANDS = Family(
     13, "fastgw_limit_store_commands_total", Kind.COUNTER, (), "Commands sent to the store of the limits."

@@ -262,7 +262,7 @@ class DataPlane:
             for name in names:
                 cells[slot.counter(families.LIMIT_DECISIONS, (route, name, outcome, mode))] += count
         limiter = self.limiter
-        cells[slot.gauge(families.LIMIT_STORE_UP, ())] = limiter.mode == "redis"
+        cells[slot.gauge(families.LIMIT_STORE_UP, (self._log.worker.decode(),))] = limiter.mode == "redis"
         totals = (
             (families.LIMIT_STORE_COMMANDS, (), "commands", limiter.commands),
             (families.LIMIT_STORE_FAILURES, ("timeout",), "timeouts", limiter.timeouts),

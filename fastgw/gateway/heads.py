@@ -160,8 +160,8 @@ def answer_head(
     route = exchange.route
     assert route is not None
     rendered = head.rendered
-    if route.response_headers is not None:
-        rendered = _answer_variant(head, route.response_headers)
+    if route.upstream_headers is not None:
+        rendered = _answer_variant(head, route.upstream_headers)
     parts = [rendered]
     if not head.has_date:
         parts.append(date)

@@ -49,7 +49,7 @@ class Route:
     __slots__ = (
         "answers_preflight", "bound", "chain", "in_flight", "key", "limited", "max_body", "max_in_flight", "name",
         "path_rewrite", "plain", "preserve_host", "reply", "request_headers", "response_headers", "rewrites", "tally",
-        "timeouts", "upstream",
+        "timeouts", "upstream", "upstream_headers",
     )  # fmt: skip
 
     def __init__(self, name: str, key: str) -> None:
@@ -64,6 +64,7 @@ class Route:
         self.path_rewrite: PathRewriter | None = None
         self.request_headers: HeaderRewriter | None = None
         self.response_headers: HeaderRewriter | None = None
+        self.upstream_headers: HeaderRewriter | None = None  # the same, and what an upstream's answer loses besides
         self.plain = True  # an answer's head passes as it came, but for the request id
         self.limited = False  # a total timeout, or a bound on the upstream's exchanges
         self.rewrites = False  # a request's path, fields or Host change on the way

@@ -70,6 +70,7 @@ def route_of(
 ) -> Route:  # fmt: skip
     route = Route("one", "")
     route.path_rewrite, route.request_headers, route.response_headers = path, request, response
+    route.upstream_headers = response
     route.preserve_host = preserve_host
     route.plain = response is None
     route.rewrites = bool(path or request or not preserve_host)
