@@ -186,4 +186,7 @@ def _weighed(stand: Stand, load: Load, run: Run) -> Seen:
     while stand.scenario.flood and run.popen.poll() is None:
         sizes.append(sum(cpu.resident(load.instance.pids()).values()))
         time.sleep(MEMORY_INTERVAL)
-    return Seen(run.finish(), sizes=sizes)
+    found = run.finish()
+    if load.instance.wanted.kind == OURS:
+        time.sleep(modes.PUBLISH_SECONDS)  # the last counts
+    return Seen(found, sizes=sizes)
