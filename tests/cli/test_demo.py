@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import signal
+import subprocess
+import urllib.error
+import urllib.request
 from pathlib import Path
 
+import pytest
+
+from fastgw.cli.demo_upstream import _caller
 from tests.cli.test_run import free_port, get, start
 
 __all__ = ["start"]  # the fixture
+
+
+class Answer:
+    def __init__(self, port: int, path: str, method: str = "GET", **fields: str) -> None:
+        url = f"http://127.0.0.1:{port}{path}"
+        asked = urllib.request.Request(url, method=method, headers={k.replace("_", "-"): v for k, v in fields.items()})
+        try:
+            with urllib.request.urlopen(asked, timeout=5) as answer:
+                self.status, self.headers, self.text = answer.status, answer.headers, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                self.status, self.headers, self.text = error.code, error.headers, error.read().decode()
+
+    @property
+    def reason(self) -> str:
+        return str(json.loads(self.text)["reason"])
 
 
 def test_what_it_prints_works_and_nothing_stays_behind(start):
@@ -32,3 +56,66 @@ def test_what_it_prints_works_and_nothing_stays_behind(start):
     assert demo.process.wait(5) == 0
     assert not config.parent.exists()
     assert demo.left() == []
+
+
+def test_who_may_call_and_how_much_as_it_prints(start):
+    port, admin = free_port(), free_port()
+    demo = start("demo", "--port", str(port), "--admin-port", str(admin), "--workers", "2")
+    demo.hears("admin on")
+    guide = demo.output.read_text()
+    key = re.search(r"X-API-Key: ([^']+)'", guide)[1]
+    token = "Bearer " + re.search(r"TOKEN=(\S+)", guide)[1]
+    missing = Answer(port, "/orders/7")
+    assert (missing.status, missing.reason) == (401, "missing_credentials")
+    assert missing.headers["www-authenticate"].startswith("Bearer")
+    assert Answer(port, "/orders/7", X_API_Key=key).text.endswith("for mobile-app\n")
+    # A client cannot name itself.
+    assert Answer(port, "/hello/x", X_Consumer="mobile-app").text.endswith("bytes of body\n")
+    tampered = Answer(port, "/orders/7", Authorization=token + "x")
+    assert (tampered.status, tampered.reason) == (401, "invalid_credentials")
+    answers = [Answer(port, "/orders/7", Authorization=token) for _ in range(8)]
+    assert answers[0].text.endswith("for dev:you\n")
+    assert "ratelimit" in answers[0].headers
+    # One bucket for both workers: 5 at once, and one more should the eight take a second.
+    assert 5 <= [answer.status for answer in answers].count(200) <= 6
+    assert (answers[-1].status, answers[-1].reason) == (429, "rate_limited")
+    assert int(answers[-1].headers["retry-after"]) >= 1
+    inside = Answer(port, "/inside/x")
+    assert (inside.status, inside.reason) == (403, "ip_denied")
+    mint = re.search(r"\$\(([^)]+ token [^)]+)\)", guide)[1]
+    poor = subprocess.run(mint, shell=True, check=True, capture_output=True, text=True).stdout.strip()
+    refused = Answer(port, "/orders/7", Authorization=f"Bearer {poor}")
+    assert (refused.status, refused.reason) == (403, "insufficient_scope")
+    redis = json.loads(Answer(admin, "/api/status").text)["redis"]
+    assert (redis["state"], redis["modes"]) == ("up", ["redis", "redis"])
+    assert redis["embedded"]["pid"] > 0
+    # Neither of them in what others may see.
+    shown = Answer(admin, "/api/config").text
+    assert key not in shown
+    assert hashlib.sha256(key.encode()).hexdigest() not in shown
+    assert demo.process.poll() is None
+    os.killpg(demo.process.pid, signal.SIGINT)
+    assert demo.process.wait(5) == 0
+    assert demo.left() == []
+
+
+def test_a_preflight_as_it_prints(start):
+    port, admin = free_port(), free_port()
+    demo = start("demo", "--port", str(port), "--admin-port", str(admin), "--workers", "1")
+    demo.hears("admin on")
+    asked = {"Origin": "https://shop.example.com", "Access_Control_Request_Method": "GET"}
+    preflight = Answer(port, "/orders/7", "OPTIONS", **asked)
+    assert preflight.status == 204
+    assert preflight.headers["access-control-allow-origin"] == "https://shop.example.com"
+
+
+@pytest.mark.parametrize(
+    ("head", "caller"),
+    [
+        (b"GET / HTTP/1.1\r\nX-Consumer: dev:you\r\n\r\n", ", for dev:you"),
+        (b"GET / HTTP/1.1\r\nX-Consumer-Scopes: a b\r\n\r\n", ""),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", ""),
+    ],
+)
+def test_the_upstream_says_for_whom(head, caller):
+    assert _caller(head) == caller

@@ -99,6 +99,8 @@ class Gateway:
             started_at=1.0,
             restarts=3,
         )
+        self.living = 0  # gateways that the store of the limits knows; 0: it does not answer
+        self.announced: list[tuple[str, bytes, str]] = []
         self.inbox: list[Received] = []
         self.control: Control  # set by the fixture, on its event loop
 
@@ -110,7 +112,10 @@ class Gateway:
         return self.resolved[host]
 
     async def announce(self, url: str, prefix: bytes, instance: str) -> int:
-        raise OSError("there is no store in these tests")
+        self.announced.append((url, prefix, instance))
+        if not self.living:
+            raise OSError("there is no store in this test")
+        return self.living
 
     def serve(self) -> None:
         """As two workers that are up to date would."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -13,7 +14,9 @@ from fastgw.account.series import SeriesMemory, Word
 from fastgw.control.instances import Instances, StoreStatus, announce
 from fastgw.gateway.document.limit_store import LimitStore
 from fastgw.gateway.document.process import RedisOptions
-from tests.control.harness import ReadableLog
+from fastgw.ipc import messages
+from tests.control.harness import Gateway, ReadableLog
+from tests.control.test_process import Worker
 from tests.support.valkey import Valkey
 
 URL = "redis://someone:hushhush@store.internal:6379/1"
@@ -164,6 +167,25 @@ async def test_the_status_of_an_embedded_server(log: ReadableLog) -> None:
 
 async def test_without_a_store_the_status_is_none(fleet: Any) -> None:
     assert StoreStatus(fleet(None).instances, SeriesMemory(4, 4096, 65536), 2).plain() is None
+
+
+async def test_workers_learn_the_count_now_and_when_they_come_later(gateway: Gateway) -> None:
+    gateway.living = 3
+    first = Worker(gateway, 0, gateway.version, gateway.document.hash)
+    await first.heard("addresses")
+    gateway.path.write_text(gateway.path.read_text() + "redis: {url: 'redis://store.internal'}\n")
+    assert (await gateway.control.publisher.reload("test")).ok
+    assert (await first.heard("instances")).message == messages.instances(3)
+    second = Worker(gateway, 1, 0, "nothing")
+    assert (await second.heard("instances")).message == messages.instances(3)
+    ((url, prefix, me),) = gateway.announced
+    assert (url, prefix) == ("redis://store.internal", b"fastgw:")
+    assert me.startswith(f"one/{os.getpid()}/")
+    shown = gateway.control.status.plain()["redis"]
+    assert isinstance(shown, dict)
+    assert (shown["instances"], shown["state"]) == (3, "up")
+    for worker in (first, second):
+        worker.channel.close()
 
 
 async def test_two_gateways_count_each_other_over_a_real_store() -> None:
