@@ -50,8 +50,18 @@ def wait_for_version(admin_port: int, above: int, within: float) -> float:
     return time.monotonic() - begin
 
 
-def limit_modes(admin_port: int) -> dict[str, float]:
-    """How many decisions of limits were taken on which store: redis, lease, local, allow, deny."""
+def limit_modes(admin_port: int, within: float = 3.0) -> dict[str, float]:
+    """How many decisions of limits were taken on which store: redis, lease, local, allow, deny.
+
+    Workers count those of admitted requests at a tick of theirs, so the first look may find none.
+    """
+    deadline = time.monotonic() + within
+    while not (found := _limit_modes(admin_port)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
+
+
+def _limit_modes(admin_port: int) -> dict[str, float]:
     url = f"http://127.0.0.1:{admin_port}/metrics"
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:

@@ -6,7 +6,10 @@ Our side only: 10 s of overload; admitted against rate x time + burst. Not a fig
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 
+from bench import admin
+from bench.cases.chain import off_store
 from bench.load import traffic
 from bench.load.wrk import MIXED, Load, Result, Wrk
 from bench.results import CaseResult, Goal, Row, Verdict
@@ -19,7 +22,7 @@ SECONDS, QUICK_SECONDS = 10.0, 2.0
 OFF_PERCENT = Goal(2.0, 1.0)
 
 
-def figures_of(result: Result) -> dict[str, float]:
+def figures_of(result: Result, modes: Mapping[str, float]) -> dict[str, float]:
     due = RATE * result.seconds + RATE
     admitted = result.requests - result.refused
     return {
@@ -27,6 +30,7 @@ def figures_of(result: Result) -> dict[str, float]:
         "admitted": admitted,
         "off %": (admitted / due - 1) * 100,
         "asked/due": result.requests / due,
+        "without store %": off_store(modes) * 100,
         "p99 ms": result.p99_us / 1000,
     }
 
@@ -43,8 +47,9 @@ def _one(setting: Setting, workers: int, fresh: bool, lease: str) -> Row:
         )
         load = Load(traffic.paths(), answers=MIXED, fresh=fresh)
         wrk = Wrk(world.folder, world.cores.load)
-        found = figures_of(wrk.run(instance.port, load, QUICK_SECONDS if setting.quick else SECONDS))
+        result = wrk.run(instance.port, load, QUICK_SECONDS if setting.quick else SECONDS)
         world.check_alive()
+        found = figures_of(result, admin.limit_modes(instance.plan.admin_port))
     setting.say(f"{label}: {found['admitted']:.0f} of {found['due']:.0f} ({found['off %']:+.2f} %)")
     return Row(label, found, None, (found,))
 
@@ -66,4 +71,9 @@ def run(setting: Setting) -> list[CaseResult]:
     slow = [row.label for row in rows if row.figures["asked/due"] < 2]
     if slow:
         result.notes.append(f"hardly an overload: {', '.join(slow)}")
+    strays = [row.label for row in rows if row.figures["without store %"] > 0]
+    if strays:
+        result.notes.append(
+            f"decided in part without the store, which answered too late for on_error: local: {', '.join(strays)}"
+        )
     return [result]

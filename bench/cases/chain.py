@@ -7,6 +7,7 @@ time stands in a column of its own, with the commands that it was sent for 1,000
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 
 from bench import admin, compare, rounds, stats
 from bench.errors import VoidError
@@ -52,6 +53,11 @@ def wanted(setting: Setting) -> list[Wanted]:
     return found
 
 
+def off_store(modes: Mapping[str, float]) -> float:
+    """The share of decisions that neither the store took nor a lease of it."""
+    return sum(modes.get(mode, 0) for mode in WITHOUT_STORE) / max(1, sum(modes.values()))
+
+
 def decided(instances: list[Instance]) -> list[str]:
     """On which store the limits were decided; a chain that mostly did without would look cheap."""
     notes = []
@@ -60,11 +66,8 @@ def decided(instances: list[Instance]) -> list[str]:
             continue
         modes = admin.limit_modes(instance.plan.admin_port)
         total = sum(modes.values())
-        off = sum(modes.get(mode, 0) for mode in WITHOUT_STORE)
-        if not total or off > OFF_STORE_SHARE * total:
-            raise VoidError(
-                f"{instance.label} decided {off:.0f} of {total:.0f} times without its store: {modes}"
-            )
+        if not total or off_store(modes) > OFF_STORE_SHARE:
+            raise VoidError(f"{instance.label} decided too often without its store: {modes}")
         shares = ", ".join(f"{mode} {count / total:.2%}" for mode, count in sorted(modes.items()))
         notes.append(f"{instance.label} decided its limits by: {shares}")
     return notes

@@ -94,3 +94,9 @@ def test_peers_alone_have_no_store_and_no_verdict() -> None:
     envoy = result.row(chain.ENVOY)
     assert envoy is not None
     assert envoy.figures[chain.WITH_STORE] == 3.0
+
+
+def test_decisions_without_the_store_are_told_from_leases_of_it() -> None:
+    assert chain.off_store({"redis": 1.0, "lease": 2.0}) == 0
+    assert chain.off_store({"lease": 2.0, "local": 1.0, "deny": 1.0}) == 0.5
+    assert chain.off_store({}) == 0
