@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import isinf
 
 from bench import stats
 from k6 import modes
@@ -154,7 +155,7 @@ def growth(sizes: Sequence[int]) -> Verdict:
 
 def over_rounds(rounds: Sequence[Sequence[Verdict]]) -> list[Verdict]:
     """One verdict of each kind: the middle of times and ratios (one round with a hiccup of the machine is not a
-    verdict), the worst of counts."""
+    verdict), the worst of counts; what never came about in one round did not come about."""
     found: dict[str, list[Verdict]] = {}
     for verdict in (one for verdicts in rounds for one in verdicts):
         found.setdefault(verdict.what, []).append(verdict)
@@ -163,7 +164,7 @@ def over_rounds(rounds: Sequence[Sequence[Verdict]]) -> list[Verdict]:
 
 def _middle_verdict(what: str, verdicts: Sequence[Verdict]) -> Verdict:
     unit = verdicts[0].unit
-    if not unit:
+    if not unit or any(isinf(one.value) for one in verdicts):
         return max(verdicts, key=lambda one: one.value - one.bound)
     value = stats.median([one.value for one in verdicts])
     return Verdict(what, value, stats.median([one.bound for one in verdicts]), unit)

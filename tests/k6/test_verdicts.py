@@ -102,3 +102,8 @@ def test_rounds_make_the_middle_of_times_and_the_worst_of_counts() -> None:
     assert (wait.value, wait.held, odd.held) == (1.5, True, False)
     assert "holds" in wait.text
     assert "DOES NOT HOLD" in odd.text
+
+
+def test_what_never_came_back_in_one_round_did_not_come_back() -> None:
+    rounds = [[Verdict("back", value, 2, "s")] for value in (0.5, float("inf"), 0.5)]
+    assert not verdicts.over_rounds(rounds)[0].held
