@@ -117,11 +117,12 @@ def _is_for(claims: Claims, audience: str | None) -> bool:
 
 
 def _scopes(value: Any) -> frozenset[str]:
-    """RFC 6749 section 3.3: separated by spaces; some issuers write a list."""
+    """RFC 6749 section 3.3: separated by spaces; some issuers write a list.
+
+    What is no single word is left away: an upstream that splits the list again would read another scope out of it."""
     if value is None:
         return frozenset()
-    if type(value) is str:
-        return frozenset(word for word in value.split(" ") if word)
-    if type(value) is list and all(type(each) is str for each in value):
-        return frozenset(each for each in value if each)
-    raise BadToken("scopes that are none")
+    words = value.split(" ") if type(value) is str else value
+    if type(words) is not list or not all(type(each) is str for each in words):
+        raise BadToken("scopes that are none")
+    return frozenset(each for each in words if each and each.isprintable() and " " not in each)

@@ -112,7 +112,8 @@ def test_the_consumer_claim_names_somebody(value: object) -> None:
 
 @pytest.mark.parametrize(
     ("value", "scopes"),
-    [("", set()), ("a", {"a"}), (" a  b ", {"a", "b"}), (["a", "b c"], {"a", "b c"}), ([], set()), (None, set())],
+    [("", set()), ("a", {"a"}), (" a  b ", {"a", "b"}), ([], set()), (None, set()),
+     (["a", "b c", "", "d\r\nX: y", "e\tf", "g\u00a0h", "\u00e9"], {"a", "\u00e9"}), ("a\tb c", {"c"})],
 )
 def test_scopes(value: object, scopes: set[str]) -> None:
     assert accepted({"scope": value}).scopes == scopes
