@@ -158,7 +158,7 @@ def run(options: argparse.Namespace) -> int:
     host = machine.describe()
     pinned = setting.pinning()
     print(f"{host.cpu}, {host.cores} cores, Linux {host.kernel}, Python {host.python}")
-    print(f"gateways on core {pinned.gateway}, load and upstream on {pinned.load}")
+    print(f"gateways on core {pinned.gateway}, load, upstream and stores on {pinned.load}")
     about = _about(setting, host, names)
     results: list[CaseResult] = []
     try:
