@@ -306,3 +306,17 @@ def test_an_expiry_holds_on_a_hit_of_the_cache(live: Gateway, world: World) -> N
         wait_for(over, 4.0, "the token's end", every=0.02)
         check_unauthorized(live, refused[0], "expired_credentials")
         check_unauthorized(live, client.get("/all/hit", fields=bearer(token)), "expired_credentials")
+
+
+def test_a_token_that_is_not_valid_yet_is_not_remembered_as_a_bad_one(live: Gateway, world: World) -> None:
+    begins = now() + 2
+    token = bearer(world.dev.token(nbf=begins))
+    with live.client() as client:
+        check_unauthorized(live, client.get("/dev/soon", fields=token))
+
+        def passes() -> bool:
+            code = client.get("/dev/soon", fields=token).status
+            assert code == 401 or time.time() >= begins - 0.1, "passes before its time"
+            return code == 200
+
+        wait_for(passes, 4.0, "the token's beginning", every=0.02)

@@ -91,6 +91,31 @@ def test_a_forged_token_is_refused_beside_a_good_one(
     assert answer.all("WWW-Authenticate") == plainly_wrong.all("WWW-Authenticate")
 
 
+def damaged(token: str) -> Iterator[str]:
+    """With one character exchanged, left out or put in, at every place; and cut at every place."""
+    for at, character in enumerate(token):
+        yield token[:at] + ("A" if character != "A" else "B") + token[at + 1 :]
+        yield token[:at] + token[at + 1 :]
+        yield token[:at] + "A" + token[at:]
+        yield token[:at]
+
+
+@pytest.mark.parametrize("name", ["hs", "es", "rs"])
+def test_every_character_of_a_token_counts(
+    name: str, live: Gateway, world: World, upstream: Upstream
+) -> None:
+    good = getattr(world, name).token()
+    tokens = [one for one in damaged(good) if one != good]
+    with live.client() as client:
+        for start in range(0, len(tokens), 25):
+            batch = tokens[start : start + 25]
+            client.send(b"".join(request(f"/{name}/damaged", fields=bearer(one)) for one in batch))
+            passed = [one for one in batch if client.read().status != 401]
+            assert passed == []
+        assert client.get(f"/{name}/damaged", fields=bearer(good)).status == 200
+    assert len(upstream.find(f"/{name}/damaged")) == 1
+
+
 @pytest.mark.parametrize("name", ["jku", "x5u"])
 def test_an_address_in_a_token_is_never_fetched(
     name: str, live: Gateway, world: World, upstream: Upstream

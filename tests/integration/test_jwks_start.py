@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.issuers import API_KEY, ask, asks, check_unauthorized, digest, key
-from tests.integration.outcome import check_refusal
+from tests.integration.outcome import check_refusal, takes
 from tests.support import scripts
 from tests.support.config import route, service
 from tests.support.gateway import Gateway, free_port
@@ -54,6 +54,8 @@ def test_a_start_without_keys(
             route("open", "/open/*"),
             *(asks(name, name) for name in ("fine", "hangs", "absent")),
             asks("either", "absent", "api_key"),
+            asks("both", "absent", "fine"),
+            asks("shadow", "hangs", auth={"mode": "shadow"}),
         ],
     }
     live = Gateway(tmp_path_factory.mktemp("jwks-start"), config)
@@ -70,6 +72,11 @@ def test_a_start_without_keys(
     check_unauthorized(live, ask(live, "/absent/x"), "missing_credentials")
     assert ask(live, "/either/x", *key(API_KEY)).status == 200
     check_unauthorized(live, ask(live, "/fine/x", *bearer(absent.signer.token())))
+    assert ask(live, "/both/x", *bearer(fine.signer.token())).status == 200
+    check_unauthorized(live, ask(live, "/both/x", *bearer("a.b.c")))
+    check_refusal(live, ask(live, "/both/x", *bearer(absent.signer.token())), 503, "auth_unavailable")
+    with takes(0.0, 2.0):
+        assert ask(live, "/shadow/x", *bearer(hangs.signer.token())).status == 200
 
     late.listen()
     passes = bearer(absent.signer.token())
