@@ -22,6 +22,8 @@ from fastgw.limiter.store import Store
 
 __all__ = ["Limit", "Limiter", "LimiterOptions", "Verdict", "Waiter"]
 
+# The longest that a refusal of a bucket in process is repeated without looking: the store may be back meanwhile.
+REFUSE_LOCALLY_FOR: Final = 0.1
 MAX_PENDING: Final = 8192  # decisions that wait at a time; at 25 ms each more than a worker can serve
 
 
@@ -156,8 +158,7 @@ class Limiter:
             return Verdict(True, (), tuple(shadowed), _lines(records), 0, "lease")
         store = self._store
         if store is None or not store.asking or self._pending >= MAX_PENDING:
-            self.fallbacks += 1
-            return local.decide(limits, records, self._share, now)
+            return self._decide_without(limits, records, now)
         for record in held:
             self._take(record, now)
         command = self._room(records)
@@ -169,6 +170,15 @@ class Limiter:
         command.decide(Decision(limits, records, held or None, waiter))
         self._pending += 1
         return None
+
+    def _decide_without(self, limits: tuple[Limit, ...], records: list[Record], now: float) -> Verdict:
+        self.fallbacks += 1
+        verdict = local.decide(limits, records, self._share, now)
+        if verdict.mode == "local" and not verdict.admitted and self.mode == "local":
+            record = records[limits.index(verdict.refused[0])]
+            wait = local.next_token_in(record, self._share)
+            record.keep_refusal(verdict, records, wait, now + min(wait, REFUSE_LOCALLY_FOR), now)
+        return verdict
 
     def _take(self, record: Record, now: float) -> None:
         record.stash -= 1
@@ -338,14 +348,9 @@ def _refusal(
     retry = max(1, ceil(wait))
     limits = tuple(limit for limit, _ in refused)
     verdict = Verdict(False, limits, tuple(shadowed), _lines(records), retry, mode)
-    if mode == "lease" and len(records) <= 2:
-        # A flood past a limit hears the same verdict until its Retry-After would have to be a second less.
+    if mode == "lease":
         record = refused[0][1]
-        record.refusal = verdict
-        other = records[-1] if records[0] is record else records[0]
-        record.refusal_line = None if other is record else other.line
-        truly = record.refuse_until if retry == 1 else now + wait - (retry - 1)
-        record.refusal_until = min(record.refuse_until, truly)
+        record.keep_refusal(verdict, records, wait, record.refuse_until, now)
     return verdict
 
 

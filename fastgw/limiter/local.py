@@ -25,35 +25,43 @@ class Share:
 
 def decide(limits: Sequence[Limit], records: Sequence[Record], share: Share, now: float) -> Verdict:
     """All or nothing, as in the store. Tokens in hand are used first: they were granted."""
+    held: list[Record] = []
+    charged: list[Record] = []
     refused: list[Limit] = []
     denied: list[Limit] = []
     shadowed: list[Limit] = []
+    mode = "allow"
     wait = 0.0
-    local = False
     for limit, record in zip(limits, records, strict=True):
         if record.stash > 0 and record.expires > now:
-            continue
-        if limit.on_error == "local":
-            local = True
+            held.append(record)
+        elif limit.on_error == "local":
+            mode = "local"
             have = refresh(record, share, now)
-            if have < 1.0:
-                (shadowed if limit.shadow else refused).append(limit)
-                if not limit.shadow:
-                    wait = max(wait, (1.0 - have) / (record.table.rate * share.part))
+            if have >= 1.0:
+                charged.append(record)
+            elif limit.shadow:
+                shadowed.append(limit)
+            else:
+                refused.append(limit)
+                wait = max(wait, next_token_in(record, share))
         elif limit.on_error == "deny" and not limit.shadow:
             denied.append(limit)
     if denied:
         return Verdict(False, tuple(denied), (), _lines(limits, records, share, now), 1, "deny")
     if refused:
         lines = _lines(limits, records, share, now)
-        return Verdict(False, tuple(refused), tuple(shadowed), lines, max(1, ceil(wait)), "local")
-    for limit, record in zip(limits, records, strict=True):
-        if record.stash > 0 and record.expires > now:
-            record.stash -= 1
-        elif limit.on_error == "local" and limit not in shadowed:
-            record.local -= 1.0
-    mode = "local" if local else "allow"
+        return Verdict(False, tuple(refused), tuple(shadowed), lines, max(1, ceil(wait)), mode)
+    for record in held:
+        record.stash -= 1
+    for record in charged:
+        record.local -= 1.0
     return Verdict(True, (), tuple(shadowed), _lines(limits, records, share, now), 0, mode)
+
+
+def next_token_in(record: Record, share: Share) -> float:
+    """Seconds, of a bucket that was refreshed now and is empty."""
+    return (1.0 - record.local) / (record.table.rate * share.part)
 
 
 def refresh(record: Record, share: Share, now: float) -> float:

@@ -89,6 +89,20 @@ class Record:
         self.single = self.pair_line = None
         self.refusal_until = NEVER
 
+    def keep_refusal(
+        self, verdict: Verdict, records: list[Record], wait: float, until: float, now: float
+    ) -> None:
+        """A flood past one or two limits hears the same verdict `until` then, or until its Retry-After would have to be a
+        second less. `wait` is what Retry-After was made from."""
+        if len(records) > 2:
+            return
+        other = records[-1] if records[0] is self else records[0]
+        self.refusal = verdict
+        self.refusal_line = None if other is self else other.line
+        self.refusal_until = (
+            until if verdict.retry_after == 1 else min(until, now + wait - (verdict.retry_after - 1))
+        )
+
     def next_token_in(self, now: float) -> float:
         """Seconds until the store has a token again, by what it said last."""
         return self.seen_at + (1.0 - self.seen) / self.table.rate - now
