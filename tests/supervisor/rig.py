@@ -118,7 +118,7 @@ class Plane:
         self.store = store
 
     def set_keys(self, issuer, keys, error) -> None:
-        pass
+        self.log(f"keys {issuer} {len(keys)} {error}")
 
     def on_unknown_key(self, tell) -> None:
         pass
@@ -270,6 +270,9 @@ class Control:
                 message = messages.addresses("up", "name", 80, ["127.0.0.9"], None)
                 self.supervisor.send(message)
                 answer = "sent"
+            elif word == "keys":
+                self.supervisor.send(messages.keys("https://id/jwks", [{"kty": "EC"}], "down"))
+                answer = "sent"
             elif word == "die":
                 os._exit(9)
             elif word == "who":
@@ -278,6 +281,7 @@ class Control:
                     "version": self.context.version,
                     "restarts": self.context.restarts,
                     "addresses": [dict(each) for each in self.context.addresses],
+                    "keys": [dict(each) for each in self.context.keys],
                     "fds": [os.readlink(f"/proc/self/fd/{fd}") for fd in open_fds()],
                 }
             else:

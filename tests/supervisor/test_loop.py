@@ -249,6 +249,18 @@ def test_known_addresses_reach_those_that_are_born_later(rig):
     gateway.heard("addresses up name:80 127.0.0.9")
 
 
+def test_known_keys_reach_those_that_are_born_later(rig):
+    gateway = rig().ready()
+    gateway.control("keys")
+    before = gateway.control("who")
+    os.kill(gateway.pids()[0], signal.SIGKILL)
+    gateway.heard("keys https://id/jwks 1 down")
+    os.kill(before["pid"], signal.SIGKILL)
+    wait_until(lambda: before["pid"] not in gateway.children())
+    known = gateway.control("who")["keys"]
+    assert [(each["source"], each["keys"]) for each in known] == [("https://id/jwks", [{"kty": "EC"}])]
+
+
 def test_hup_asks_control_and_tells_the_service_manager(rig, tmp_path):
     path = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
