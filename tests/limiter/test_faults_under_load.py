@@ -12,11 +12,8 @@ import pytest
 from fastgw.limiter.command import Command, Decision
 from fastgw.limiter.limiter import Limit, Verdict
 from fastgw.limiter.wire import Link
-from tests.limiter.fakes import TIMEOUT, Desk, eventually, limit
+from tests.limiter.fakes import SLACK, TIMEOUT, Desk, eventually, limit
 from tests.support.valkey import Valkey
-
-# The machine that runs the tests is shared; a request that waited for a second stall would take twice as long.
-LONGEST = 2 * TIMEOUT + 0.05
 
 
 @pytest.fixture
@@ -69,7 +66,8 @@ async def test_every_question_is_answered_once_and_in_time(own_valkey: Valkey, d
     callers: list[Caller] = []
     for fault in faults:
         if fault in ("restart", "flush"):
-            own_valkey.restart() if fault == "restart" else own_valkey.client().script_flush()
+            work = own_valkey.restart if fault == "restart" else own_valkey.client().script_flush
+            await asyncio.to_thread(work)  # they block, and this loop is the worker's
         else:
             getattr(own_valkey, fault)()
         end = desk.loop.time() + chance.uniform(0.05, 0.25)
@@ -86,7 +84,7 @@ async def test_every_question_is_answered_once_and_in_time(own_valkey: Valkey, d
     modes = {caller.heard[0].mode for caller in open_ones}
     assert modes == {"redis", "lease", "local", "allow", "deny"}
     late = sorted(caller.waited for caller in open_ones)
-    assert late[-1] < LONGEST
+    assert late[-1] < TIMEOUT + SLACK
     assert late[len(late) // 2] < TIMEOUT, "the median waits for no timeout"
     # Nothing of what went wrong is left.
     callers.clear()
