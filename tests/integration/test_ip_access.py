@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from tests.integration.conftest import TRUSTED
 from tests.integration.outcome import check_refusal, counted
 from tests.support.client import Client, request
 from tests.support.config import route, service
-from tests.support.gateway import Gateway
+from tests.support.gateway import Gateway, free_port
 from tests.support.upstream import Upstream
 from tests.support.wire import Response
 
@@ -227,3 +228,41 @@ def test_a_reload_counts_on_connections_that_exist(live: Gateway, upstream: Upst
         assert [client.get("/local/x").status, client.get("/deny/x").status] == [403, 200]
         live.reload(before)
         assert [client.get("/local/x").status, client.get("/deny/x").status] == [200, 403]
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+@pytest.mark.parametrize("listener", ["[::1]", "[::]"])
+def test_a_listener_for_ipv6(listener: str, make_gateway: Callable[..., Gateway], upstream: Upstream) -> None:
+    """An IPv4 client of a listener for both is in the lists of IPv4."""
+    port = free_port()
+    document = config(upstream.url)
+    document["listeners"] = [{"address": f"{listener}:{port}"}]
+    document["routes"].append(route("six", "/six/*", ip_access={"allow": ["::1/128"]}))
+    make_gateway(document)
+    with Client(("::1", port)) as client:
+        assert [client.get(f"{path}/x").status for path in ("/six", "/local", "/one", "/deny")] == [
+            200,
+            403,
+            403,
+            200,
+        ]
+    if listener == "[::]":
+        for source, statuses in ((OTHER, [403, 200, 403, 403]), ("127.0.0.8", [403, 200, 403, 200])):
+            try:
+                client = Client(("127.0.0.1", port), source=source)
+            except ConnectionRefusedError:
+                return  # it listens for IPv6 only
+            with client:
+                paths = ("/six", "/local", "/one", "/deny")
+                assert [client.get(f"{path}/x").status for path in paths] == statuses
+        with Client(("127.0.0.1", port), source=TRUSTED) as client:
+            assert client.get("/one/x", fields=["X-Forwarded-For: 203.0.113.7"]).status == 200

@@ -207,6 +207,8 @@ def test_a_crowd_that_waits_is_bounded_and_harms_nobody(live: Gateway, sources: 
             assert answer.status == 401, answer.body
             spent.append(time.monotonic() - started)
     assert spent[-1] < PARK + 1.0
+    lines = live.journal.wait(lambda one: one["path"] == "/crowd/x" and one["status"] == 401, count=300)
+    assert len([one for one in lines if one["duration_ms"] > 500]) <= 256
 
 
 def test_a_flood_of_unknown_keys_asks_the_source_once(live: Gateway, sources: dict[str, KeySource]) -> None:
