@@ -116,41 +116,45 @@ def config(url: str) -> dict[str, Any]:
             },
             {"name": "partner", "keys": [digest(PARTNER_KEY)]},
         ],
-        "routes": [
-            route("open", "/open/*"),
-            *(asks(name, name) for name in ("rs", "pem", "es", "hs", "dev")),
-            asks("all", "rs", "pem", "es", "hs", "dev"),
-            asks("key", "api_key"),
-            asks("either", "rs", "hs", "api_key"),
-            asks("key-first", "api_key", "rs"),
-            asks("scoped", "rs", "hs", "api_key", scopes=["orders:read"]),
-            asks("both-scopes", "rs", "api_key", scopes=["orders:read", "orders:write"]),
-            asks("shadow", "rs", auth={"mode": "shadow"}),
-            asks("own-reply", "rs", reply={"status": 200, "body": "mine"}),
-            route("hosted-open", match={"hosts": ["open.example"], "path": "/hosted/*"}),
-            asks("hosted", "rs", match={"hosts": ["closed.example"], "path": "/hosted/*"}),
-            route("headed-open", match={"path": "/headed/*", "headers": {"x-open": "1"}}),
-            asks("headed", "rs"),
-            route("written-open", match={"path": "/written/*", "methods": ["GET"]}),
-            asks("written", "rs", match={"path": "/written/*", "methods": ["POST"]}),
-            asks(
-                "tiers",
-                "rs",
-                "es",
-                "dev",
-                "api_key",
-                limits=[
-                    {
-                        "name": "t",
-                        "key": "consumer",
-                        "rate": "1/h",
-                        "burst": 2,
-                        "tiers": {"gold": "6000000/m"},
-                    }
-                ],
-            ),
-        ],
+        "routes": routes(),
     }
+
+
+def routes() -> list[dict[str, Any]]:
+    return [
+        route("open", "/open/*"),
+        *(asks(name, name) for name in ("rs", "pem", "es", "hs", "dev")),
+        asks("all", "rs", "pem", "es", "hs", "dev"),
+        asks("key", "api_key"),
+        asks("either", "rs", "hs", "api_key"),
+        asks("key-first", "api_key", "rs"),
+        asks("scoped", "rs", "hs", "api_key", scopes=["orders:read"]),
+        asks("both-scopes", "rs", "api_key", scopes=["orders:read", "orders:write"]),
+        asks("shadow", "rs", auth={"mode": "shadow"}),
+        asks("own-reply", "rs", reply={"status": 200, "body": "mine"}),
+        route("hosted-open", match={"hosts": ["open.example"], "path": "/hosted/*"}),
+        asks("hosted", "rs", match={"hosts": ["closed.example"], "path": "/hosted/*"}),
+        route("headed-open", match={"path": "/headed/*", "headers": {"x-open": "1"}}),
+        asks("headed", "rs"),
+        route("written-open", match={"path": "/written/*", "methods": ["GET"]}),
+        asks("written", "rs", match={"path": "/written/*", "methods": ["POST"]}),
+        asks(
+            "tiers",
+            "rs",
+            "es",
+            "dev",
+            "api_key",
+            limits=[
+                {
+                    "name": "t",
+                    "key": "consumer",
+                    "rate": "1/h",
+                    "burst": 2,
+                    "tiers": {"gold": "6000000/m"},
+                }
+            ],
+        ),
+    ]
 
 
 def start(directory: Path, url: str, world: World) -> Gateway:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import stat
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -39,30 +40,23 @@ def late() -> Iterator[Upstream]:
     one.close()
 
 
-def test_a_start_without_keys(
-    tmp_path_factory: pytest.TempPathFactory, upstream: Upstream, host: Upstream, late: Upstream
-) -> None:
-    fine = KeySource(host, "fine", ec_key("fine"))
-    hangs = KeySource(host, "hangs", ec_key("hangs"))
-    absent = KeySource(late, "absent", ec_key("absent"))
-    hangs.script = scripts.stall()
-    config = {
+def config_of(upstream: Upstream, *sources: KeySource) -> dict[str, Any]:
+    return {
         "upstreams": {"main": service(upstream.url, timeouts={"connect": "10s"})},
-        "issuers": {one.name: one.options() for one in (fine, hangs, absent)},
+        "issuers": {one.name: one.options() for one in sources},
         "consumers": [{"name": "app", "keys": [digest(API_KEY)]}],
         "routes": [
             route("open", "/open/*"),
-            *(asks(name, name) for name in ("fine", "hangs", "absent")),
+            *(asks(one.name, one.name) for one in sources),
             asks("either", "absent", "api_key"),
             asks("both", "absent", "fine"),
             asks("shadow", "hangs", auth={"mode": "shadow"}),
         ],
     }
-    live = Gateway(tmp_path_factory.mktemp("jwks-start"), config)
-    started = time.monotonic()
-    live.start()
-    assert time.monotonic() - started < START + BOOT
 
+
+def check_without_keys(live: Gateway, fine: KeySource, hangs: KeySource, absent: KeySource) -> None:
+    """503 for those issuers, and for nobody else."""
     assert ask(live, "/open/x").status == 200
     assert ask(live, "/fine/x", *bearer(fine.signer.token())).status == 200
     for source in (hangs, absent):
@@ -77,6 +71,20 @@ def test_a_start_without_keys(
     check_refusal(live, ask(live, "/both/x", *bearer(absent.signer.token())), 503, "auth_unavailable")
     with takes(0.0, 2.0):
         assert ask(live, "/shadow/x", *bearer(hangs.signer.token())).status == 200
+
+
+def test_a_start_without_keys(
+    tmp_path_factory: pytest.TempPathFactory, upstream: Upstream, host: Upstream, late: Upstream
+) -> None:
+    fine = KeySource(host, "fine", ec_key("fine"))
+    hangs = KeySource(host, "hangs", ec_key("hangs"))
+    absent = KeySource(late, "absent", ec_key("absent"))
+    hangs.script = scripts.stall()
+    live = Gateway(tmp_path_factory.mktemp("jwks-start"), config_of(upstream, fine, hangs, absent))
+    started = time.monotonic()
+    live.start()
+    assert time.monotonic() - started < START + BOOT
+    check_without_keys(live, fine, hangs, absent)
 
     late.listen()
     passes = bearer(absent.signer.token())
