@@ -8,6 +8,9 @@ import hmac
 import json
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from tests.support.gateway import Gateway
@@ -22,6 +25,21 @@ ISSUERS: Config = {"dev": {"algorithms": ["HS256"], "secret": SECRET}}
 # As one list member of draft-ietf-httpapi-ratelimit-headers in the form that the gateway promises.
 REMAINING = re.compile(r'"([A-Za-z0-9_.-]+)";r=(0|[1-9][0-9]*);t=(0|[1-9][0-9]*)')
 POLICY = re.compile(r'"([A-Za-z0-9_.-]+)";q=([1-9][0-9]*);w=([1-9][0-9]*)')
+
+
+@contextmanager
+def running(directory: Path, config: Config, workers: int = 1, *, ledger: bool = True) -> Iterator[Gateway]:
+    """A gateway for a fixture: at the end its ledger is right and it stops as it should, or it is killed."""
+    one = Gateway(directory, config, workers=workers).start()
+    try:
+        yield one
+        if ledger:
+            one.check_ledger()
+        one.stop()
+    finally:
+        assert one.process is not None
+        if one.process.poll() is None:
+            one.kill_all()
 
 
 def ok() -> Config:
