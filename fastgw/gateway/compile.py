@@ -113,11 +113,11 @@ def compile_route(
         route.request_headers = compile_header_rewrite(rewrite.request_headers) if rewrite.request_headers else None
     answers = compile_header_rewrite(rewrite.response_headers) if rewrite and rewrite.response_headers else None
     route.response_headers = route.upstream_headers = answers
-    own = cors.stripped(options.cors)
-    if own:
+    stripped = cors.stripped(options.cors)
+    if stripped:
         route.answers_preflight = True
         # The gateway speaks for the route: an upstream's own CORS fields would contradict it.
-        route.upstream_headers = with_removed(answers, own)
+        route.upstream_headers = with_removed(answers, stripped)
     route.plain = route.upstream_headers is None and not server.server_timing
     route.limited = route.limited or bool(route.timeouts.total)
     route.rewrites = bool(route.path_rewrite or route.request_headers or not route.preserve_host)

@@ -33,7 +33,8 @@ class Identity:
         # Towards the upstream. What could break a header line is percent-encoded.
         self.lines = b"X-Consumer: %s\r\n" % _field_value(consumer)
         if scopes:
-            self.lines += b"X-Consumer-Scopes: %s\r\n" % _field_value(" ".join(sorted(scopes)))
+            told = b" ".join(_field_value(scope) for scope in sorted(scopes))
+            self.lines += b"X-Consumer-Scopes: %s\r\n" % told
         self.tail = b"-01\r\n" + self.lines + b"\r\n"  # the end of the usual head: traceparent's flags, these lines
 
 

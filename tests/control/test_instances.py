@@ -143,12 +143,12 @@ async def test_the_status_shows_the_store_without_its_password(fleet: Any) -> No
     for index, up in ((0, 1), (1, 0)):
         slot = series.slot(index)
         slot.counter(families.LIMIT_STORE_COMMANDS, ())
-        slot.cells[slot.gauge(families.LIMIT_STORE_UP, ())] = up
+        slot.cells[slot.gauge(families.LIMIT_STORE_UP, (str(index),))] = up
     await one.answer(OSError("refused"))
     shown = status.plain()
     assert shown is not None
     assert (shown["state"], shown["error"], shown["modes"]) == ("down", "refused", ["redis", "local"])
-    series.slot(0).cells[series.slot(0).gauge(families.LIMIT_STORE_UP, ())] = 0
+    series.slot(0).cells[series.slot(0).gauge(families.LIMIT_STORE_UP, ("0",))] = 0
     shown = status.plain()
     assert shown is not None and shown["modes"] == ["local", "local"]
 
