@@ -218,13 +218,15 @@ def test_a_flood_of_unknown_keys_asks_the_source_once(live: Gateway, sources: di
         for kid in ("x\ny", "\x1b[2J", "k" * 5000):
             wrong = compact(source.signer.head(kid=kid), source.signer.claims(), source.signer.sign)
             assert client.get("/flood/x", fields=bearer(wrong)).status == 401
-        for number in range(200):
+        number, end = 0, time.monotonic() + PARK + 0.5  # longer than a worker keeps quiet by itself
+        while number < 200 or time.monotonic() < end:
+            number += 1
             wrong = compact(
                 source.signer.head(kid=f"kid-{number}"), source.signer.claims(), source.signer.sign
             )
             assert client.get("/flood/x", fields=bearer(wrong)).status == 401
         assert client.get("/flood/x", fields=bearer(source.signer.token())).status == 200
-    assert source.asked() - asked <= 2
+    assert source.asked() - asked == 1
     lines = live.stderr()[said:]
     assert len(lines.splitlines()) <= 5, "the flood is in the log"
     assert "\x1b" not in lines
