@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from random import Random
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ from tests.support.client import request
 from tests.support.config import route, service
 from tests.support.gateway import Gateway
 from tests.support.key_source import KeySource, serve
-from tests.support.tokens import Key, Signer, bearer, ec_key, key_set
+from tests.support.tokens import Key, Signer, bearer, compact, ec_key, key_set
 from tests.support.upstream import Upstream
 from tests.support.valkey import Valkey
 from tests.support.wire import Response, wait_for
@@ -212,3 +213,52 @@ def test_a_request_that_waits_twice_is_whole(live: Gateway, source: KeySource, u
     assert '"consumer"' in " ".join(limited(answer))
     assert upstream.one("/open/behind-twice").all("X-Consumer") == []
     assert ask(live, "/fetched/after", *token).status == 200
+
+
+def callers(source: KeySource) -> list[tuple[str, list[str], int, list[str]]]:
+    """Route, credential, what becomes of it, and whom the upstream is told of."""
+    unknown = compact(source.signer.head(kid="nobody"), source.signer.claims(), source.signer.sign)
+    return [
+        ("open", [], 200, []),
+        ("open", key(API_KEY), 200, []),
+        ("open", ["X-Consumer: admin", *bearer(DEV.token())], 200, []),
+        ("span", bearer(DEV.token(scope="s")), 200, ["dev:alice"]),
+        ("span", bearer(DEV.token(scope="s t", sub="bob")), 200, ["dev:bob"]),
+        ("span", bearer(DEV.token(scope="t")), 403, []),
+        ("span", bearer(HS.token(scope="s")), 401, []),
+        ("span", key(API_KEY), 200, ["app"]),
+        ("span", key(PARTNER_KEY), 403, []),
+        ("span", key("wrong"), 401, []),
+        ("span", [], 401, []),
+        ("hs", bearer(HS.token()), 200, ["hs:alice"]),
+        ("hs", bearer(HS.token(sub="app-1")), 200, ["app"]),
+        ("hs", [*bearer(HS.token(sub="carol")), "X-Consumer: admin"], 200, ["hs:carol"]),
+        ("hs", bearer(DEV.token()), 401, []),
+        ("hs", key(API_KEY), 401, []),
+        ("fetched", bearer(unknown), 401, []),
+        ("fetched", bearer(HS.token()), 401, []),
+    ]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_callers_at_random_on_one_connection(
+    seed: int, live: Gateway, source: KeySource, upstream: Upstream
+) -> None:
+    """Pipelined in batches, some with bodies: nobody gets what is another's, whatever each of them waits for."""
+    random, every = Random(seed), callers(source)
+    with live.client() as client:
+        for batch in range(10):
+            sent = [(f"mix-{seed}-{batch}-{number}", *random.choice(every)) for number in range(12)]
+            data = []
+            for name, where, fields, status, _ in sent:
+                body = bytes(random.randrange(2000)) if status == 200 and random.random() < 0.4 else None
+                method = "GET" if body is None else "POST"
+                data.append(request(f"/{where}/{name}", method=method, fields=fields, body=body))
+            client.send(b"".join(data))
+            for name, where, fields, status, consumer in sent:
+                answer = client.read()
+                assert answer.status == status, (where, fields, answer.body)
+                got = upstream.find(f"/{where}/{name}")
+                assert [one.all("X-Consumer") for one in got] == ([consumer] if status == 200 else [])
+                has_scopes = [bool(one.all("X-Consumer-Scopes")) for one in got]
+                assert has_scopes == ([where == "span" or consumer == ["app"]] if status == 200 else [])
