@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from fastgw.limiter.limit import Limit
 from fastgw.limiter.memory import Record
-from fastgw.limiter.script import MAX_BUCKETS, SHA, SHADOW, TEXT
+from fastgw.limiter.script import MAX_BUCKETS, MICRO, SHA, SHADOW, TEXT
 
 if TYPE_CHECKING:
     from fastgw.limiter.limiter import Waiter
@@ -50,7 +50,8 @@ class Command:
         self.serial = serial  # never 0: a record's `batch` says where its `index` counts
         self.decisions: list[Decision] = []
         self.records: list[Record] = []
-        self.leases: list[tuple[Record, int]] = []
+        # Record, tokens wanted, its number in this command: by the time of the answer its `index` is another command's.
+        self.leases: list[tuple[Record, int, int]] = []
         self.ops = bytearray()
         self.sent_at = 0.0
         self.repeated = False  # with the whole script, after NOSCRIPT
@@ -92,7 +93,7 @@ class Command:
         if record.batch != self.serial:
             self._place(record)
         record.refilling = True
-        self.leases.append((record, wanted))
+        self.leases.append((record, wanted, record.index))
 
     def _place(self, record: Record) -> int:
         self.records.append(record)
@@ -113,8 +114,8 @@ class Command:
         parts += [record.key for record in records]
         parts += [record.table.spec for record in records]
         parts.append(b"$%d\r\n%b\r\n" % (len(self.ops), bytes(self.ops)))
-        for record, wanted in self.leases:
-            for number in (b"%d" % record.index, b"%d" % wanted):
+        for _, wanted, index in self.leases:
+            for number in (b"%d" % index, b"%d" % wanted):
                 parts.append(b"$%d\r\n%b\r\n" % (len(number), number))
         return b"".join(parts)
 
@@ -130,10 +131,13 @@ class Command:
         if numbers and (set(map(type, numbers)) != {int} or min(numbers) < 0):
             raise Malformed
         granted = [0] * len(records)
-        for (record, wanted), tokens in zip(leases, numbers[len(records) :], strict=True):
+        for (_, wanted, index), tokens in zip(leases, numbers[len(records) :], strict=True):
             if tokens > wanted:
                 raise Malformed
-            granted[record.index - 1] = tokens
+            granted[index - 1] = tokens
+        for record, micro in zip(records, numbers, strict=False):
+            if micro > record.table.burst * MICRO:
+                raise Malformed
         asked_at = self.sent_at
         for record, micro, tokens in zip(records, numbers, granted, strict=False):
             record.learn(micro, tokens, asked_at, now)
@@ -142,5 +146,5 @@ class Command:
     def settle(self) -> None:
         """Answered or given up. Leases that come all the same are lost."""
         self.settled = True
-        for record, _ in self.leases:
+        for record, _, _ in self.leases:
             record.refilling = False

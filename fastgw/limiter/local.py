@@ -35,7 +35,7 @@ def decide(limits: Sequence[Limit], records: Sequence[Record], share: Share, now
     for limit, record in zip(limits, records, strict=True):
         if record.stash > 0 and record.expires > now:
             held.append(record)
-        elif limit.on_error == "local":
+        elif limit.on_error == "local" or share.full:  # without a store nothing is in error
             mode = "local"
             have = refresh(record, share, now)
             if have >= 1.0:

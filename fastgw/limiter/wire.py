@@ -7,6 +7,7 @@ that a late answer is never taken for another's. What may not live here: scripts
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -15,6 +16,10 @@ import hiredis
 
 # An answer to a full command has 5 KB. More bytes than this without a whole answer are none of ours.
 MAX_ANSWER: Final = 262_144
+# hiredis makes room for all that a list announces: a hundred million of them would stall the loop for seconds. An
+# answer has at most 509 elements, and nothing in it but its head begins with a star.
+_TOO_MANY: Final = re.compile(rb"\*[0-9]{4}")
+TAIL: Final = 4  # bytes of the read before that may begin such a head
 _NOT_YET: Final = object()  # hiredis's own sign is False, which is an answer too in RESP3
 
 
@@ -42,7 +47,7 @@ class Reply:
 
 
 class Link(asyncio.Protocol):
-    __slots__ = ("_bytes", "_loop", "_lost", "_reader", "_takers", "cause", "transport")
+    __slots__ = ("_bytes", "_loop", "_lost", "_reader", "_tail", "_takers", "cause", "transport")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, lost: Callable[[Link, str], None]) -> None:
         self._loop = loop
@@ -50,6 +55,7 @@ class Link(asyncio.Protocol):
         self._reader = hiredis.Reader(notEnoughData=_NOT_YET)
         self._takers: deque[Taker] = deque()
         self._bytes = 0  # since the last whole answer
+        self._tail = b""
         self.transport: asyncio.Transport | None = None
         self.cause = ""  # why it is closed; empty while it is not
 
@@ -96,6 +102,10 @@ class Link(asyncio.Protocol):
         if self.cause:
             return
         reader = self._reader
+        if _TOO_MANY.search(self._tail + data):
+            self.close("a list longer than anything that was asked for")
+            return
+        self._tail = data[-TAIL:]
         self._bytes += len(data)
         try:
             reader.feed(data)

@@ -9,7 +9,8 @@ from fastgw.limiter.local import Share, decide, refresh
 from fastgw.limiter.memory import Memory, Record
 from tests.limiter.fakes import limit
 
-FULL = Share(1, 1, full=True)
+FULL = Share(1, 1, full=True)  # there is no store
+AWAY = Share(1, 1, full=False)  # there is one, and it does not answer
 
 
 def made(*limits: Limit) -> tuple[tuple[Limit, ...], list[Record]]:
@@ -108,27 +109,35 @@ def test_each_limit_does_as_its_on_error_says(
     on_errors: tuple[str, ...], expected: tuple[bool, str, list[str]]
 ) -> None:
     limits, records = made(*[limit(str(number), on_error=each) for number, each in enumerate(on_errors)])
-    assert outcome(decide(limits, records, FULL, 100.0)) == expected
+    assert outcome(decide(limits, records, AWAY, 100.0)) == expected
+
+
+def test_without_any_store_there_is_no_error_to_do_anything_about() -> None:
+    for on_error in ("local", "allow", "deny"):
+        limits, records = made(limit("x", burst=1, on_error=on_error))
+        assert outcome(decide(limits, records, FULL, 100.0)) == (True, "local", [])
+        assert outcome(decide(limits, records, FULL, 100.0)) == (False, "local", ["x"])
 
 
 def test_a_shadow_that_denies_refuses_nobody() -> None:
     limits, records = made(limit("x", on_error="deny", shadow=True))
-    assert outcome(decide(limits, records, FULL, 100.0)) == (True, "allow", [])
+    assert outcome(decide(limits, records, AWAY, 100.0)) == (True, "allow", [])
 
 
 def test_a_denial_charges_nothing() -> None:
     limits, records = made(limit("x"), limit("y", on_error="deny"))
-    decide(limits, records, FULL, 100.0)
-    assert records[0].local == 5.0
+    before = decide(limits[:1], records[:1], AWAY, 100.0).admitted and records[0].local
+    decide(limits, records, AWAY, 100.0)
+    assert records[0].local == before
 
 
 def test_tokens_in_hand_are_used_first() -> None:
     limits, records = made(limit("x", 2000.0, 4000, leases=True, on_error="deny"))
     records[0].learn(0, 3, 100.0, 100.0)
-    verdicts = [decide(limits, records, FULL, 100.0) for _ in range(4)]
+    verdicts = [decide(limits, records, AWAY, 100.0) for _ in range(4)]
     assert [verdict.admitted for verdict in verdicts] == [True, True, True, False]
     records[0].learn(0, 3, 100.0, 100.0)
-    assert not decide(limits, records, FULL, 101.5).admitted  # the lease has expired
+    assert not decide(limits, records, AWAY, 101.5).admitted  # the lease has expired
 
 
 def test_a_clock_that_stands_still_or_goes_back_gives_nothing() -> None:

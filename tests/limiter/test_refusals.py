@@ -22,7 +22,7 @@ def empty(micro: int = 0) -> Answer:
 
 async def test_of_the_store_until_the_next_token() -> None:
     store, clock = await ScriptedStore(empty()).start(), ManualClock()
-    desk, one = Desk(store.url, clock=clock), limit("one", rate=10.0, burst=1)
+    desk, one = Desk(store.url, clock=clock), limit("one", rate=10.0, burst=10)
     assert (await desk.get((one, b"v"))).mode == "redis"
     first = await desk.get((one, b"v"))
     assert (first.admitted, first.mode, first.refused) == (False, "lease", (one,))
