@@ -28,6 +28,13 @@ class Retry(Enum):
     ALWAYS = 2  # nothing of the request reached the peer
 
 
+# Reasons after which a connection ends.
+_CLOSES = frozenset(
+    {"bad_framing", "bad_request", "header_timeout", "body_timeout", "uri_too_long", "body_too_large",
+     "header_too_large", "internal_error"}
+)  # fmt: skip
+
+
 class Reason(Enum):
     """One token per outcome: the same in the reply, the log line, the metric and the live tail."""
 
@@ -66,9 +73,13 @@ class Reason(Enum):
     INTERNAL_ERROR = "internal_error"
 
     token: bytes  # the value as bytes, for the log line
+    number: int  # its place, from 0: a key that is hashed in C (a member's own hash takes 0.15 us)
+    closes: bool  # the rest of the connection cannot be trusted or is not worth reading
 
     def __init__(self, value: str) -> None:
         self.token = value.encode()
+        self.number = len(type(self).__members__)
+        self.closes = value in _CLOSES
 
 
 # Status and title of the problem document (RFC 9457) that a reason is answered with. 499 is never sent: it is what
@@ -137,20 +148,6 @@ RETRY_AFTER: dict[Reason, int] = {
     Reason.LIMIT_STORE_DOWN: 1,
     Reason.AUTH_UNAVAILABLE: 1,
 }
-
-# Reasons after which the rest of the connection cannot be trusted or is not worth reading.
-CLOSES: frozenset[Reason] = frozenset(
-    {
-        Reason.BAD_FRAMING,
-        Reason.BAD_REQUEST,
-        Reason.HEADER_TIMEOUT,
-        Reason.BODY_TIMEOUT,
-        Reason.URI_TOO_LONG,
-        Reason.BODY_TOO_LARGE,
-        Reason.HEADER_TOO_LARGE,
-        Reason.INTERNAL_ERROR,
-    }
-)
 
 # RFC 9209 section 2.3: the proxy error type nearest to each reason, for the Proxy-Status field.
 PROXY_ERROR: dict[Reason, str] = {

@@ -27,6 +27,7 @@ _METHODS: dict[bytes, str] = {
 _OK: Final = Reason.OK
 _UPSTREAM: Final = Source.UPSTREAM
 
+MAX_REFUSALS: Final = 1024  # of one route: rules are names of the configuration
 MAX_TEXTS: Final = 16  # of one caller: routes, methods, statuses
 _METHOD_NUMBER: dict[bytes, int] = {name: number for number, name in enumerate(_METHODS, 1)}
 
@@ -42,7 +43,7 @@ class Tally:
     """The cells of one route in this worker. `lines` holds, by status, method and source in one number, the counter's
     offset and the part of the log line that follows from them where the reason is `ok`."""
 
-    __slots__ = ("duration", "label", "lines", "own", "rejections", "text")
+    __slots__ = ("duration", "label", "lines", "own", "refusals", "text")
 
     def __init__(self, label: str, text: bytes, duration: int, own: int) -> None:
         self.label = label
@@ -50,7 +51,8 @@ class Tally:
         self.duration = duration
         self.own = own
         self.lines: dict[int, tuple[int, bytes]] = {}
-        self.rejections: dict[Reason, int] = {}
+        # By the same number, the reason's and the rule: the rejection's offset, and the part of the log line.
+        self.refusals: dict[tuple[int, int, str], tuple[int, bytes]] = {}
 
 
 class Ledger:
@@ -103,8 +105,11 @@ class Ledger:
             if exchange.attempts > 1:
                 cells[self._slot.counter(families.RETRIES, (exchange.upstream,))] += exchange.attempts - 1
         if exchange.reason is not _OK:
-            cells[self._rejection_series(tally, exchange.reason)] += 1
-            text = outcome(tally.text, exchange, exchange.reason, exchange.rule)
+            refusal = tally.refusals.get((key, exchange.reason.number, exchange.rule))
+            if refusal is None:
+                refusal = self._refusal(tally, key, exchange)
+            offset, text = refusal
+            cells[offset] += 1
             if exchange.identity is not None:
                 text = text.replace(NO_CONSUMER, exchange.identity.log, 1)
         elif self.sample < 1.0 and status < 400 and not self._sampled():
@@ -160,12 +165,15 @@ class Ledger:
         tally.lines[key] = made
         return made
 
-    def _rejection_series(self, tally: Tally, reason: Reason) -> int:
-        offset = tally.rejections.get(reason)
-        if offset is None:
-            offset = self._slot.counter(families.REJECTIONS, (tally.label, reason.value))
-            tally.rejections[reason] = offset
-        return offset
+    def _refusal(self, tally: Tally, key: int, exchange: Exchange) -> tuple[int, bytes]:
+        reason = exchange.reason
+        made = (
+            self._slot.counter(families.REJECTIONS, (tally.label, reason.value)),
+            outcome(tally.text, exchange, reason, exchange.rule),
+        )
+        if len(tally.refusals) < MAX_REFUSALS:
+            tally.refusals[(key, reason.number, exchange.rule)] = made
+        return made
 
 
 def _with_consumer(text: bytes, identity: Identity) -> bytes:

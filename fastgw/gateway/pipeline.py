@@ -103,11 +103,17 @@ def _route(engine: Engine, client: Downstream, forward: Forward, exchange: Excha
     snapshot = engine.snapshot
     head, line, method = exchange.head, exchange.line, exchange.method
     assert head is not None
+    if line is not None and line.unrouted is not None and line.host == exchange.host and method != b"OPTIONS":
+        send_reply(engine, client, exchange, line.unrouted)
+        return
     found = snapshot.table.find(exchange.host, method, exchange.path, head.fields)
     if method == b"OPTIONS":
         found = _preflight(snapshot, exchange, head) or found
     if found.__class__ is not Route:
-        send_reply(engine, client, exchange, _unrouted(found))
+        refused = _unrouted(found)
+        if line is not None and snapshot.by_line:
+            line.host, line.direct, line.unrouted = exchange.host, None, refused
+        send_reply(engine, client, exchange, refused)
         return
     exchange.route = found
     found.in_flight += 1
@@ -118,8 +124,7 @@ def _route(engine: Engine, client: Downstream, forward: Forward, exchange: Excha
         and method in _SERVED
         and exchange.path not in snapshot.health_paths
     ):
-        line.host = exchange.host
-        line.direct = found
+        line.host, line.direct, line.unrouted = exchange.host, found, None
     _walk(engine, client, forward, exchange, found, now)
 
 
@@ -216,20 +221,23 @@ def send_reply(engine: Engine, client: Downstream, exchange: Exchange, reply: Re
     if reply.rule or reply.reason is not Reason.OK:
         exchange.rule = reply.rule  # else what a shadow noted stays
     unread = client.settle_body()
-    if unread or writer.closes(reply) or engine.closing:
+    if unread or reply.reason.closes or engine.closing:
         exchange.keep_alive = False
     now = engine.clock.now()
-    timing = b""
-    if wants_timing(engine, exchange):
-        timing = timing_line(now - exchange.started - exchange.upstream_seconds, exchange.upstream_seconds)
-    data = writer.reply(
-        reply,
-        exchange.request_id,
-        engine.date(engine.clock.wall()) + timing + exchange.answer_lines,
-        head_only=exchange.method == b"HEAD",
-        close=not exchange.keep_alive,
-        http10=exchange.http10,
-    )
+    lines = engine.date(engine.clock.wall()) + exchange.answer_lines
+    if engine.snapshot.server_timing or exchange.trusted:
+        lines += _timing(engine, exchange, now)
+    if exchange.keep_alive and not exchange.http10 and exchange.method != b"HEAD":
+        data = writer.usual(reply, exchange.request_id, lines)
+    else:
+        data = writer.reply(
+            reply,
+            exchange.request_id,
+            lines,
+            head_only=exchange.method == b"HEAD",
+            close=not exchange.keep_alive,
+            http10=exchange.http10,
+        )
     route = exchange.route
     if route is not None and route.response_headers is not None:
         data = rewritten_answer(data, route.response_headers)
@@ -237,6 +245,12 @@ def send_reply(engine: Engine, client: Downstream, exchange: Exchange, reply: Re
     client.write(data)
     engine.close(exchange, now)
     client.finished(exchange, now)
+
+
+def _timing(engine: Engine, exchange: Exchange, now: float) -> bytes:
+    if not wants_timing(engine, exchange):
+        return b""
+    return timing_line(now - exchange.started - exchange.upstream_seconds, exchange.upstream_seconds)
 
 
 def wants_timing(engine: Engine, exchange: Exchange) -> bool:

@@ -30,6 +30,7 @@ class RequestLine:
 
     __slots__ = (
         "authority", "direct", "host", "http10", "logged", "logged_host", "method", "odd", "path", "query", "start",
+        "unrouted",
     )  # fmt: skip
 
     def __init__(
@@ -46,10 +47,11 @@ class RequestLine:
         # Its part of a log line with one host, which is nearly always the same; written by `account`.
         self.logged_host: bytes | None = None
         self.logged = b""
-        # The route without policies that this line led to last, and for which host; written by `gateway`, forgotten
-        # with the snapshot. Only where no route asks for header fields.
+        # The route that this line led to last, and for which host; written by `gateway`, forgotten with the snapshot.
+        # Only where no route asks for header fields.
         self.host: bytes | None = None
         self.direct: Route | None = None
+        self.unrouted: Reply | None = None  # the refusal, where the line led to no route
 
 
 class RequestHead:
@@ -161,7 +163,7 @@ class ResponseHead:
 class Reply:
     """An answer the gateway makes itself: a refusal, a static answer of a route, or the health path."""
 
-    __slots__ = ("body", "content_type", "detail", "headers", "members", "reason", "rule", "status")
+    __slots__ = ("body", "content_type", "detail", "headers", "members", "ready", "reason", "rule", "status")
 
     def __init__(
         self,
@@ -183,6 +185,7 @@ class Reply:
         self.body = body  # None: a problem document is made from the other fields
         self.content_type = content_type
         self.members = members  # more members of the problem document (RFC 9457 3.2)
+        self.ready: tuple[bytes, bytes, bytes, bytes] | None = None  # what `writer` has rendered of it
 
 
 # What a policy returns that cannot decide yet. A value, compared by identity; it is never sent.

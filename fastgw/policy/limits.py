@@ -27,6 +27,7 @@ from fastgw.policy.mode import ENFORCE, SHADOW, Mode
 from fastgw.policy.runtime import Decisions, Runtime
 
 LEASED_FROM: Final = 1000.0  # tokens a second: below it a lease would be a noticeable part of the limit
+MAX_REPLIES: Final = 64  # 429s kept with a plan: they differ in the limits that refused and in Retry-After
 _NOBODY: Final = b"-"  # the one bucket of all requests that lack what the limit is keyed by
 _AFTER_AUTH: Final = ("consumer", "claim:")
 
@@ -74,7 +75,7 @@ class Plan:
     """The limits that concern one kind of request, and what to say about them. `counts`, by mode of the store, binds
     it to this worker, as `Route.tally` does a route: a tuple as the key of one table would be hashed anew each time."""
 
-    __slots__ = ("counts", "first", "limits", "names", "policy_lines", "route", "second", "values")
+    __slots__ = ("counts", "first", "limits", "names", "policy_lines", "replies", "route", "second", "values")
 
     def __init__(self, route: str, limits: Sequence[Limit], values: Sequence[Value]) -> None:
         self.route = route
@@ -91,6 +92,7 @@ class Plan:
             if not limit.shadow
         )
         self.counts: dict[str, int] | None = None
+        self.replies: dict[tuple[tuple[Limit, ...], int], Reply] = {}  # 429s that were made, for the next one
 
 
 class Plans:
@@ -190,15 +192,20 @@ def settle(exchange: Exchange, plan: Plan, verdict: Verdict, runtime: Runtime) -
             _note(exchange, plan, verdict.shadowed, SHADOW, verdict.mode, runtime.decisions)
         return None
     _note(exchange, plan, verdict.refused, "refused", verdict.mode, runtime.decisions)
-    names = [limit.name for limit in verdict.refused]
     if verdict.mode == "deny":
         return Reply(
             Reason.LIMIT_STORE_DOWN,
             STATUS[Reason.LIMIT_STORE_DOWN],
             "the store of the limits does not answer, and this limit does without it only by refusing",
-            rule=names[0],
+            rule=verdict.refused[0].name,
         )
-    return Reply(
+    reply = plan.replies.get((verdict.refused, verdict.retry_after))
+    return reply if reply is not None else _rate_limited(plan, verdict)
+
+
+def _rate_limited(plan: Plan, verdict: Verdict) -> Reply:
+    names = [limit.name for limit in verdict.refused]
+    reply = Reply(
         Reason.RATE_LIMITED,
         STATUS[Reason.RATE_LIMITED],
         "more requests than the limit allows; come back after Retry-After seconds",
@@ -206,6 +213,10 @@ def settle(exchange: Exchange, plan: Plan, verdict: Verdict, runtime: Runtime) -
         headers=b"Retry-After: %d\r\n" % verdict.retry_after,
         members={"violated-policies": names},
     )
+    if len(plan.replies) >= MAX_REPLIES:
+        plan.replies.clear()
+    plan.replies[(verdict.refused, verdict.retry_after)] = reply
+    return reply
 
 
 def _note(

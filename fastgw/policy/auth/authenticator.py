@@ -20,6 +20,8 @@ from fastgw.policy.auth.remembered import Remembered
 
 MAX_PARKED: Final = 256  # requests that wait for a key; beyond it they are refused at once
 PATIENCE: Final = 1.0  # seconds that a request waits for a key
+MAX_REFUSED: Final = 256 * 1024  # bytes of tokens that were refused, for the next time that they come
+REFUSED_FOR: Final = 1.0  # seconds, at most: a token that was too early is not refused for long
 QUIET: Final = 1.0  # seconds after an answer in which control is not asked again: names of keys are cheap to invent
 
 # Spellings of the scheme that are remembered: else one good token could fill the memory, in all its spellings.
@@ -57,8 +59,8 @@ class UnknownKey:
 
 class Authenticator:
     __slots__ = (
-        "_asked", "_consumers", "_directory", "_fetched", "_issuers", "_options", "_parked", "_quiet", "clock", "keys",
-        "on_unknown_key", "shadowed", "tokens",
+        "_asked", "_consumers", "_directory", "_fetched", "_issuers", "_options", "_parked", "_quiet",
+        "_refusals_until", "_refused", "_refused_bytes", "clock", "keys", "on_unknown_key", "shadowed", "tokens",
     )  # fmt: skip
 
     def __init__(self, clock: Clock) -> None:
@@ -74,6 +76,9 @@ class Authenticator:
         self._fetched: dict[str, list[dict[str, Any]]] = {}  # by source
         self._asked: set[str] = set()
         self._quiet: dict[str, float] = {}
+        self._refused: dict[tuple[bytes, tuple[str, ...]], Failure] = {}  # by Authorization and the issuers asked
+        self._refused_bytes = 0
+        self._refusals_until = 0.0
         self._parked: deque[tuple[float, str, Pending]] = deque()  # all wait equally long, so in order of deadlines
 
     # --- what is known ------------------------------------------------------------------------------------------------
@@ -95,6 +100,7 @@ class Authenticator:
         self._directory = Directory(base.consumers)
         self._options, self._consumers = base.issuers, base.consumers
         self.tokens.forget_all()
+        self._forget_refusals()
         self.keys.clear()
 
     def set_keys(self, source: str, jwks: list[dict[str, Any]], error: str | None) -> None:
@@ -105,6 +111,7 @@ class Authenticator:
                 if issuer.source == source:
                     issuer.set_keys(jwks)
                     self.tokens.forget_all(issuer.name)
+            self._forget_refusals()
         self._answered(source)
 
     # --- who sent it --------------------------------------------------------------------------------------------------
@@ -119,7 +126,7 @@ class Authenticator:
         return found
 
     def by_token(
-        self, field: bytes, token: bytes, names: Sequence[str]
+        self, field: bytes, token: bytes, names: tuple[str, ...]
     ) -> Identity | Failure | UnknownKey:
         """`field` is the whole value of Authorization, `names` the issuers that count, in order."""
         found = self.tokens.find(field)
@@ -129,11 +136,28 @@ class Authenticator:
                 return found
             if wall >= found.expires:
                 self.tokens.forget(field)
+        refused = self._refused.get((field, names))
+        if refused is not None:
+            return refused
         outcome = self._verify(token, names, wall)
+        if outcome is Failure.INVALID or outcome is Failure.EXPIRED:
+            self._remember_refusal(field, names, outcome)
         plainly_spelt = len(field) == len(token) + 7 and field.startswith(_REMEMBERED_SCHEMES)
         if plainly_spelt and isinstance(outcome, Identity):
             self.tokens.add(field, outcome)
         return outcome
+
+    def _remember_refusal(self, field: bytes, names: tuple[str, ...], failure: Failure) -> None:
+        """A client that has not noticed that its token is over sends it again and again: a second check is saved."""
+        self._refused_bytes += len(field)
+        if self._refused_bytes > MAX_REFUSED:
+            self._forget_refusals()
+            self._refused_bytes = len(field)
+        self._refused[(field, names)] = failure
+
+    def _forget_refusals(self) -> None:
+        self._refused.clear()
+        self._refused_bytes = 0
 
     def _verify(self, text: bytes, names: Sequence[str], wall: float) -> Identity | Failure | UnknownKey:
         try:
@@ -171,6 +195,9 @@ class Authenticator:
     def tick(self, now: float) -> None:
         """Ten times a second."""
         self.tokens.sweep()
+        if now >= self._refusals_until:
+            self._refusals_until = now + REFUSED_FOR
+            self._forget_refusals()
         while self._parked and self._parked[0][0] <= now:
             _, source, pending = self._parked.popleft()
             self._asked.discard(source)

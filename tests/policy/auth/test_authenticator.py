@@ -9,7 +9,7 @@ import pytest
 
 from fastgw.clock import ManualClock
 from fastgw.model.identity import Identity
-from fastgw.policy.auth.authenticator import MAX_PARKED, PATIENCE, QUIET, Authenticator, UnknownKey
+from fastgw.policy.auth.authenticator import MAX_PARKED, MAX_REFUSED, PATIENCE, QUIET, Authenticator, UnknownKey
 from fastgw.policy.auth.issuer import Failure
 from fastgw.policy.auth.options import ConsumerOptions, IssuerOptions
 from tests.policy.auth.minting import CLAIMS, P256, P384, jwk, mint, options
@@ -252,3 +252,46 @@ def test_a_flood_of_good_tokens_does_not_grow_without_end(clock: ManualClock) ->
     for number in range(300):
         assert isinstance(ask(auth, mint({**CLAIMS, "jti": str(number)})), Identity)
     assert len(auth.tokens) <= 100
+
+
+def refused(auth: Authenticator) -> int:
+    return len(auth._refused)
+
+
+def test_a_refusal_is_remembered_for_a_second_and_no_longer(auth: Authenticator, clock: ManualClock) -> None:
+    early = mint({**CLAIMS, "nbf": clock.wall() + 10.0})
+    auth.tick(clock.now())
+    assert ask(auth, early) is Failure.INVALID
+    assert refused(auth) == 1
+    clock.advance(20.0)
+    auth.tick(clock.now())
+    assert refused(auth) == 0
+    assert isinstance(ask(auth, early), Identity)
+
+
+def test_a_refusal_counts_only_for_the_issuers_that_were_asked(auth: Authenticator) -> None:
+    assert ask(auth, mint(), "main") is Failure.INVALID
+    assert isinstance(ask(auth, mint(), "dev"), Identity)
+
+
+def test_new_keys_or_issuers_give_a_refused_token_another_chance(auth: Authenticator) -> None:
+    assert ask(auth, OLD_TOKEN[:-8] + b"AAAAAAAA") is Failure.INVALID
+    assert refused(auth) == 1
+    auth.set_keys(URL, [NEW], None)
+    assert refused(auth) == 0
+    assert ask(auth, mint(key=b"y" * 32)) is Failure.INVALID
+    auth.adopt(Base({"dev": options(secret="y" * 32), "main": url_issuer()}))
+    assert isinstance(ask(auth, mint(key=b"y" * 32)), Identity)
+
+
+def test_what_may_change_by_itself_is_not_remembered(auth: Authenticator) -> None:
+    assert isinstance(ask(auth, NEW_TOKEN), UnknownKey)
+    assert refused(auth) == 0
+
+
+def test_a_flood_of_bad_tokens_is_held_to_its_bytes(auth: Authenticator) -> None:
+    longest = 0
+    for number in range(3 * MAX_REFUSED // 4000):
+        ask(auth, b"a.%b.%d" % (b"b" * 4000, number))
+        longest = max(longest, sum(len(field) for field, _ in auth._refused))
+    assert 0 < longest <= MAX_REFUSED
