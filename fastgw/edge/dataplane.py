@@ -198,6 +198,7 @@ class DataPlane:
         self._next_tick = self.loop.time() + TICK
         self._timer = self.loop.call_at(self._next_tick, self._tick)
         self.limiter.start()
+        self._publish_limits()  # a look at the status need not wait for a tick
 
     def stop(self) -> None:
         if self._timer is not None:
@@ -222,6 +223,7 @@ class DataPlane:
             self._sweep_skipped = True
         self.auth.tick(clock_now)
         self._publish(late)
+        self._publish_limits()
         if self._releasing:
             self._release()
         if self._ticks % SLOW_EVERY == 0:
@@ -251,7 +253,6 @@ class DataPlane:
                 opened, target.pool.opened = target.pool.opened, 0
                 if opened:
                     cells[slot.counter(families.UPSTREAM_CONNECTIONS_OPENED, (name,))] += opened
-        self._publish_limits()
         for kind, memo in (("request", self.reader.memo), ("response", self.shared.memo)):
             cells[slot.counter(families.MEMO_MISSES, (kind,))] += memo.misses
             memo.misses = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import pytest
 
@@ -108,7 +109,7 @@ def test_a_turn_serves_so_many_of_one_connection_and_no_more(loop: Loop, connect
         loop.turn()  # first the writes of the turn before, then the next share
         counts.append(transport.answers())
     assert counts[0] == PIPELINED_AT_ONCE
-    assert all(after - before <= PIPELINED_AT_ONCE for before, after in zip(counts, counts[1:], strict=False))
+    assert all(after - before <= PIPELINED_AT_ONCE for before, after in pairwise(counts))
 
 
 def test_all_of_them_are_answered_and_reading_goes_on(loop: Loop, connect: Connect) -> None:

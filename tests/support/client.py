@@ -76,8 +76,10 @@ class Client:
         self.sock.shutdown(socket.SHUT_WR)
 
     def send(self, data: bytes) -> None:
-        self.sock.settimeout(self.stream.timeout)
-        self.sock.sendall(data)
+        # On a duplicate: who reads at the same time in another thread sets time-outs of its own, and a socket has one.
+        with self.sock.dup() as own:
+            own.settimeout(self.stream.timeout)
+            own.sendall(data)
 
     def try_send(self, data: bytes) -> bool:
         """Send; False when the peer no longer takes it (it may have answered and closed already)."""

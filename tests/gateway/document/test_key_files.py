@@ -109,6 +109,8 @@ def test_what_comes_through_the_api_reads_no_file(tmp_path: Path) -> None:
             load_plain(plain, "api")
 
 
-@pytest.mark.parametrize("value", [None, 3, [], {}, {"main": 1}, {"main": {"public_key": 3}}, {"main": {"jwks_file": []}}])
+@pytest.mark.parametrize(
+    "value", [None, 3, [], {}, {"main": 1}, {"main": {"public_key": 3}}, {"main": {"jwks_file": []}}]
+)
 def test_other_shapes_are_left_to_the_check_of_the_options(tmp_path: Path, value: object) -> None:
     assert list(embed_keys({"issuers": value}, tmp_path)) == []

@@ -9,7 +9,14 @@ import pytest
 
 from fastgw.clock import ManualClock
 from fastgw.model.identity import Identity
-from fastgw.policy.auth.authenticator import MAX_PARKED, MAX_REFUSED, PATIENCE, QUIET, Authenticator, UnknownKey
+from fastgw.policy.auth.authenticator import (
+    MAX_PARKED,
+    MAX_REFUSED,
+    PATIENCE,
+    QUIET,
+    Authenticator,
+    UnknownKey,
+)
 from fastgw.policy.auth.issuer import Failure
 from fastgw.policy.auth.options import ConsumerOptions, IssuerOptions
 from tests.policy.auth.minting import CLAIMS, P256, P384, jwk, mint, options
