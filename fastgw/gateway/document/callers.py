@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
+from fastgw.config.address import is_loopback
 from fastgw.config.errors import shown, suggestion
 from fastgw.config.findings import Finding
 from fastgw.config.paths import Path
@@ -64,6 +66,10 @@ def doubts(
     base: BaseOptions, places: Mapping[str, int], routes: Mapping[str, RouteOptions]
 ) -> Iterator[Finding]:
     """Of a document that is right."""
+    for issuer, options in base.issuers.items():
+        if _is_overheard(options.jwks_url):
+            message = "who stands on the way can exchange keys that are fetched over http, and mint tokens; write https://"
+            yield Finding(("issuers", issuer, "jwks_url"), message)
     tiers = _Words({consumer.tier for consumer in base.consumers if consumer.tier is not None})
     holders = _Holders(base)
     for name, route in routes.items():
@@ -75,6 +81,11 @@ def doubts(
                     place = (*path, "limits", number, "tiers", tier)
                     yield Finding(place, f"no consumer is in the tier {shown(tier)}{hint}")
         yield from _unreachable(route, (*path, "auth"), holders)
+
+
+def _is_overheard(url: str | None) -> bool:
+    parts = urlsplit(url or "")
+    return parts.scheme == "http" and not is_loopback(parts.hostname or "")
 
 
 class _Words:

@@ -14,10 +14,11 @@ import orjson
 from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
 
 from fastgw.config.errors import shown
-from fastgw.config.fields import Duration, FieldName, List, Name, Secret, Text, name, one_of
+from fastgw.config.fields import Duration, List, Name, Secret, Text, field_name, name, one_of
 from fastgw.config.options import Options, written, wrong
 from fastgw.config.quantities import parse_duration
 from fastgw.policy.mode import ENFORCE, Mode
+from fastgw.policy.rewrite import UNTOUCHABLE
 
 ALGORITHMS = ("HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512",
               "ES256", "ES384", "ES512", "EdDSA")  # fmt: skip
@@ -185,8 +186,22 @@ class IssuerOptions(Options):
                 )
 
 
+def _key_header(value: object) -> str:
+    header = field_name(value)
+    if header in UNTOUCHABLE or header in _NOT_THE_CLIENTS or header.startswith(("x-forwarded-", "x-consumer")):
+        raise wrong(f"{header} says something else already; write a field of its own, as in X-API-Key")
+    if "_" in header:
+        raise wrong(f"fields with an underscore are dropped; write {header.replace('_', '-')}")
+    return header
+
+
+# Fields that a client's proxies or the gateway itself write, or that hold more than one thing.
+_NOT_THE_CLIENTS = frozenset({"cookie", "forwarded", "traceparent", "tracestate", "via", "x-real-ip", "x-request-id"})
+KeyHeader = Annotated[str, PlainValidator(_key_header), WithJsonSchema({"type": "string", "examples": ["X-API-Key"]})]
+
+
 class ApiKeysOptions(Options):
-    header: FieldName = "x-api-key"
+    header: KeyHeader = "x-api-key"
 
 
 class SubjectOptions(Options):

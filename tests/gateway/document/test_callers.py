@@ -261,6 +261,11 @@ def test_other_loopback_addresses() -> None:
             ("routes", 1, "auth", "any"),
             "no consumer has a key, so every request is refused",
         ),
+        (
+            put("issuers", "dev", {"algorithms": ["RS256"], "jwks_url": "http://id.example.com/keys"}),
+            ("issuers", "dev", "jwks_url"),
+            "write https://",
+        ),
     ],
 )
 def test_doubts(change: Change, path: tuple[str | int, ...], words: str) -> None:

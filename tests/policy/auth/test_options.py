@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from fastgw.policy.auth.options import AuthMethod, AuthOptions, ConsumerOptions, IssuerOptions
+from fastgw.policy.auth.options import ApiKeysOptions, AuthMethod, AuthOptions, ConsumerOptions, IssuerOptions
 from tests.policy.auth.minting import ED25519, P256, RSA, jwk, pem
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -115,3 +115,17 @@ def test_a_scope_is_one_word(scope: object) -> None:
 
 def test_some_way_in_is_needed() -> None:
     assert "any is empty" in hint_of(AuthOptions, {"any": []})
+
+
+@pytest.mark.parametrize("header", ["X-API-Key", "authorization", "x-key", "Api-Token"])
+def test_a_key_may_come_in_a_field_of_its_own(header: str) -> None:
+    assert ApiKeysOptions.model_validate({"header": header}).header == header.lower()
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Host", "Connection", "Cookie", "X-Consumer", "X-Consumer-Scopes", "X-Forwarded-For", "Via", "TE", "x_api_key"],
+)
+def test_but_not_in_one_that_says_something_else(header: str) -> None:
+    with pytest.raises(ValidationError, match="write"):
+        ApiKeysOptions.model_validate({"header": header})
