@@ -150,7 +150,7 @@ def test_what_waits_for_a_key_is_whole_afterwards(
         second.send(request("/waiting/sized", method="POST", fields=token, body=b"".join(parts)))
         source.wait_asked(asked)
         client.send(scripts.chunked(parts[4:]))
-        client.send(request("/open/behind"))
+        client.send(request("/open/behind-keys"))
         assert ask(live, "/open/meanwhile").status == 200
         assert not upstream.find("/waiting/post")
         assert not third.stream.buffer, "100 is for a request that may pass"
@@ -162,7 +162,7 @@ def test_what_waits_for_a_key_is_whole_afterwards(
     for path in ("/waiting/post", "/waiting/sized", "/waiting/expect"):
         assert upstream.one(path).body == b"".join(parts)
         assert upstream.one(path).all("X-Consumer") == ["waiting:bob"]
-    assert upstream.one("/open/behind").all("X-Consumer") == []
+    assert upstream.one("/open/behind-keys").all("X-Consumer") == []
     assert source.asked() == asked + 1
 
 

@@ -183,13 +183,13 @@ def test_a_body_is_asked_for_after_the_decision(
     gateway: Gateway, store: FaultyStore, upstream: Upstream, gate: threading.Event
 ) -> None:
     fields = ["Expect: 100-continue", "Content-Length: 3"]
-    with waiting(gateway, store, request("/expects", method="POST", fields=fields)) as client:
+    with waiting(gateway, store, request("/limited-expects", method="POST", fields=fields)) as client:
         assert client.stream.silent(0.05)
         gate.set()
         assert client.stream.until(b"\r\n\r\n").startswith(b"HTTP/1.1 100 ")
         client.send(b"abc")
         assert client.read().status == 200
-    assert upstream.one("/expects").body == b"abc"
+    assert upstream.one("/limited-expects").body == b"abc"
 
 
 @pytest.mark.parametrize("size", [10, 300_000])

@@ -168,12 +168,12 @@ EXPECT = ["Expect: 100-continue"]
 
 def test_continue_is_answered_here_and_not_forwarded(gateway: Gateway, upstream: Upstream) -> None:
     with gateway.client() as client:
-        client.send(request("/expects", method="POST", fields=[*EXPECT, "Content-Length: 5"]))
+        client.send(request("/expects-five", method="POST", fields=[*EXPECT, "Content-Length: 5"]))
         assert client.stream.until(b"\r\n\r\n").startswith(b"HTTP/1.1 100 ")
         client.send(b"12345")
         assert client.read().status == 200
-        assert client.get("/after-expects").status == 200
-    got = upstream.one("/expects")
+        assert client.get("/after-those-five").status == 200
+    got = upstream.one("/expects-five")
     assert got.body == b"12345"
     assert got.get("Expect") is None
 
