@@ -34,7 +34,7 @@ run: $(VENV)/.run ## start the gateway in front of a tiny upstream, and print wh
 	@$(BIN)/fastgw demo $(ARGS)
 
 test: $(VENV)/.test ## every test (ARGS="-k pool" for some)
-	$(BIN)/pytest -q $(ARGS)
+	$(BIN)/pytest -q -n 2 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.lint ## ruff, and mypy --strict
 	$(BIN)/ruff check .
