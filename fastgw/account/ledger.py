@@ -112,7 +112,12 @@ class Ledger:
             cells[offset] += 1
             if exchange.identity is not None:
                 text = text.replace(NO_CONSUMER, exchange.identity.log, 1)
-        elif self.sample < 1.0 and status < 400 and not self._sampled():
+        elif (
+            self.sample < 1.0
+            and status < 400
+            and not exchange.rule.startswith(WOULD_REFUSE)  # counted and logged as the refusal that it would be
+            and not self._sampled()
+        ):
             return
         elif exchange.rule:
             text = self._noted(tally, exchange)

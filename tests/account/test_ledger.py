@@ -282,3 +282,15 @@ def test_what_a_shadow_would_have_refused_is_counted_and_logged_and_stays_ok(boo
     assert lines[1]["consumer"] == "app"
     assert books.series()[("shadow_refusals_total", "one", "ip_access")] == 2
     assert not any(key[0] == "rejections_total" for key in books.series())
+
+
+def test_sampling_leaves_out_nothing_that_a_shadow_would_have_refused(books: Books) -> None:
+    route = Route("one", "")
+    books.ledger.sample = 0.125
+    for _ in range(10):
+        books.close(answered(route, rule=WOULD_REFUSE + "ip_access"), 100.25)
+        books.close(answered(route), 100.25)
+    lines = books.lines()
+    assert [line["rule"] for line in lines].count("shadow:ip_access") == 10
+    assert len(lines) == 11
+    assert books.series()[("shadow_refusals_total", "one", "ip_access")] == 10
