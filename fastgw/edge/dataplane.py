@@ -122,12 +122,12 @@ class DataPlane:
         """How many gateways share the store: what each may admit by itself when it is away."""
         self.limiter.set_instances(count)
 
-    def set_keys(self, issuer: str, keys: list[dict[str, object]], error: str | None) -> None:
-        """The keys of an issuer whose source is a URL, as control fetched them."""
-        self.auth.set_keys(issuer, keys, error)
+    def set_keys(self, source: str, keys: list[dict[str, object]], error: str | None) -> None:
+        """The keys behind a `jwks_url`, as control fetched them."""
+        self.auth.set_keys(source, keys, error)
 
     def on_unknown_key(self, tell: Callable[[str], None]) -> None:
-        """`tell(issuer)` when a token names a key that is not known."""
+        """`tell(source)` when a token names a key that its issuer's `jwks_url` has not shown yet."""
         self.auth.on_unknown_key = tell
 
     def needs_addresses(self) -> bool:

@@ -91,11 +91,17 @@ def _within_gateway_limits(engine: Engine, client: Downstream, forward: Forward,
     """The limits before routing. False: refused, or on its way to `resume`."""
     limits = engine.snapshot.limits
     reply = limits.check(exchange, engine.runtime) if limits is not None else None
+    if reply is not None:
+        _stop(engine, client, forward, exchange, reply)
+    return reply is None
+
+
+def _stop(engine: Engine, client: Downstream, forward: Forward, exchange: Exchange, reply: Reply) -> None:
+    """A policy did not let the exchange go on: it waits for its outcome, or this is its answer."""
     if reply is WAIT:
         forward.hold(exchange)
-    elif reply is not None:
+    else:
         send_reply(engine, client, exchange, reply)
-    return reply is None
 
 
 def _route(engine: Engine, client: Downstream, forward: Forward, exchange: Exchange, now: float) -> None:
@@ -149,10 +155,7 @@ def _walk(
         exchange.step = step + 1
         reply = chain[step].check(exchange, runtime)
         if reply is not None:
-            if reply is WAIT:
-                forward.hold(exchange)
-            else:
-                send_reply(engine, client, exchange, reply)
+            _stop(engine, client, forward, exchange, reply)
             return
         step = exchange.step  # a policy that decided for those behind it moves it on
     head = exchange.head

@@ -75,17 +75,21 @@ def _absolute(path: str, directory: FilePath) -> str:
     return os.path.normpath(directory / path) if path else path
 
 
-def _secret(path: str) -> str:
+def read_bounded(path: str, what: str, most: int) -> bytes:
+    """The content of a file that holds a `what`. Raises ValueError in words for the operator."""
     try:
         with open(path, "rb") as file:
-            data = file.read(MAX_SECRET + 1)
+            data = file.read(most + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "this is no path"
-        raise ValueError(f"the secret's file {path} cannot be read: {reason}") from None
-    if len(data) > MAX_SECRET:
-        raise ValueError(
-            f"the secret's file {path} is larger than {MAX_SECRET // 1024} KB; is it the right one?"
-        )
+        raise ValueError(f"the {what}'s file {path} cannot be read: {reason}") from None
+    if len(data) > most:
+        raise ValueError(f"the {what}'s file {path} is larger than {most // 1024} KB; is it the right one?")
+    return data
+
+
+def _secret(path: str) -> str:
+    data = read_bounded(path, "secret", MAX_SECRET)
     try:
         text = data.decode().rstrip("\r\n")
     except UnicodeDecodeError:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from fastgw.config.findings import Finding
-from fastgw.gateway.document.files import places
+from fastgw.gateway.document.files import places, read_bounded
 
 MAX_KEY_FILE: Final = 256 * 1024  # bytes
 _JWKS: Final = ("issuers", "*", "jwks_file")
@@ -35,14 +35,7 @@ def embed_keys(plain: dict[str, Any], directory: FilePath) -> Iterator[Finding]:
 
 
 def _text(path: str) -> str:
-    try:
-        with open(path, "rb") as file:
-            data = file.read(MAX_KEY_FILE + 1)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "this is no path"
-        raise ValueError(f"the key's file {path} cannot be read: {reason}") from None
-    if len(data) > MAX_KEY_FILE:
-        raise ValueError(f"the key's file {path} is larger than {MAX_KEY_FILE // 1024} KB; is it the right one?")
+    data = read_bounded(path, "key", MAX_KEY_FILE)
     try:
         return data.decode()
     except UnicodeDecodeError:

@@ -60,13 +60,12 @@ class UnknownKey:
 class Authenticator:
     __slots__ = (
         "_asked", "_consumers", "_directory", "_fetched", "_issuers", "_options", "_parked", "_quiet",
-        "_refusals_until", "_refused", "_refused_bytes", "clock", "keys", "on_unknown_key", "shadowed", "tokens",
+        "_refusals_until", "_refused", "_refused_bytes", "clock", "keys", "on_unknown_key", "tokens",
     )  # fmt: skip
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.on_unknown_key: Callable[[str], None] | None = None  # gets the URL of the source
-        self.shadowed = 0  # what policies in shadow mode would have refused
         self.tokens = Remembered()  # by the whole value of Authorization
         self.keys: dict[bytes, Identity] = {}  # API keys that were right, so at most as many as there are
         self._options: Mapping[str, IssuerOptions] = {}

@@ -110,7 +110,6 @@ class AuthPolicy:
     def _refused(self, reply: Reply, exchange: Exchange, runtime: Runtime) -> Reply | None:
         if self._enforced:
             return reply
-        runtime.auth.shadowed += 1
         exchange.rule = exchange.rule or WOULD_REFUSE + RULE
         return None
 
