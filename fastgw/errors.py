@@ -58,6 +58,7 @@ class Reason(Enum):
     AUTH_UNAVAILABLE = "auth_unavailable"
     OVERLOADED = "overloaded"
     DRAINING = "draining"
+    BREAKER_OPEN = "breaker_open"
     NO_HEALTHY_TARGET = "no_healthy_target"
     CONNECT_TIMEOUT = "connect_timeout"
     RESPONSE_TIMEOUT = "response_timeout"
@@ -65,6 +66,7 @@ class Reason(Enum):
     TOTAL_TIMEOUT = "total_timeout"
     CONNECT_REFUSED = "connect_refused"
     DNS_ERROR = "dns_error"
+    TLS_ERROR = "tls_error"
     UPSTREAM_RESET = "upstream_reset"
     UPSTREAM_PROTOCOL_ERROR = "upstream_protocol_error"
     RESPONSE_TRUNCATED = "response_truncated"
@@ -105,6 +107,7 @@ STATUS: dict[Reason, int] = {
     Reason.AUTH_UNAVAILABLE: 503,
     Reason.OVERLOADED: 503,
     Reason.DRAINING: 503,
+    Reason.BREAKER_OPEN: 503,
     Reason.NO_HEALTHY_TARGET: 503,
     Reason.CONNECT_TIMEOUT: 504,
     Reason.RESPONSE_TIMEOUT: 504,
@@ -112,6 +115,7 @@ STATUS: dict[Reason, int] = {
     Reason.TOTAL_TIMEOUT: 504,
     Reason.CONNECT_REFUSED: 502,
     Reason.DNS_ERROR: 502,
+    Reason.TLS_ERROR: 502,
     Reason.UPSTREAM_RESET: 502,
     Reason.UPSTREAM_PROTOCOL_ERROR: 502,
     Reason.RESPONSE_TRUNCATED: 502,
@@ -170,6 +174,7 @@ PROXY_ERROR: dict[Reason, str] = {
     Reason.AUTH_UNAVAILABLE: "proxy_internal_error",
     Reason.OVERLOADED: "connection_limit_reached",
     Reason.DRAINING: "http_request_denied",
+    Reason.BREAKER_OPEN: "destination_unavailable",
     Reason.NO_HEALTHY_TARGET: "destination_unavailable",
     Reason.CONNECT_TIMEOUT: "connection_timeout",
     Reason.RESPONSE_TIMEOUT: "http_response_timeout",
@@ -177,6 +182,7 @@ PROXY_ERROR: dict[Reason, str] = {
     Reason.TOTAL_TIMEOUT: "http_response_timeout",
     Reason.CONNECT_REFUSED: "connection_refused",
     Reason.DNS_ERROR: "dns_error",
+    Reason.TLS_ERROR: "tls_protocol_error",
     Reason.UPSTREAM_RESET: "connection_terminated",
     Reason.UPSTREAM_PROTOCOL_ERROR: "http_protocol_error",
     Reason.RESPONSE_TRUNCATED: "http_response_incomplete",

@@ -1,9 +1,9 @@
 """Every message that one process sends another, as a function that builds it; `type` says which it is.
 
 control -> worker, supervisor   config (payload: difference.encode), addresses, keys
-control -> worker               instances
+control -> worker               instances, health, force_breaker
 worker, supervisor -> control   hello, applied, rejected
-worker -> control               unknown_key
+worker -> control               unknown_key, breaker
 supervisor -> control           worker (+ descriptor of a fresh channel), worker_gone, reload, draining
 control -> supervisor           ready, reloaded, and all that it sends to a worker
 supervisor -> worker            control (+ descriptor of a fresh channel), drain, quit, stop
@@ -49,6 +49,42 @@ def unknown_key(source: str) -> Message:
 def instances(count: int) -> Message:
     """How many gateways share the store of the limits, this one included."""
     return {"type": "instances", "count": count}
+
+
+def health(upstream: str, host: str, port: int, address: str, healthy: bool, cause: str) -> Message:
+    """What the active checks think of a target now; `host` is the path of a Unix socket, or as configured."""
+    return {
+        "type": "health",
+        "upstream": upstream,
+        "host": host,
+        "port": port,
+        "address": address,
+        "healthy": healthy,
+        "cause": cause,
+    }
+
+
+def force_breaker(upstream: str, target: str, state: str, until: float) -> Message:
+    """An operator's word: `open` or `closed` until that wall-clock second, or `auto` again. `target` is a label as in
+    the log, or empty for the upstream's own breaker."""
+    return {"type": "force_breaker", "upstream": upstream, "target": target, "state": state, "until": until}
+
+
+def breaker(
+    upstream: str, target: str, state: str, cause: str, at: float, probe_at: float, forced: bool
+) -> Message:
+    """A breaker of this worker changed its state (`closed`, `open`, `half_open`), at this wall-clock second. `target` is
+    empty for the upstream's own; `probe_at` is 0 where no probe is due."""
+    return {
+        "type": "breaker",
+        "upstream": upstream,
+        "target": target,
+        "state": state,
+        "cause": cause,
+        "at": at,
+        "probe_at": probe_at,
+        "forced": forced,
+    }
 
 
 def hello(index: int, pid: int, version: int, digest: str) -> Message:
