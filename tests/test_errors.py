@@ -20,9 +20,9 @@ TABLE = {
     401: {"missing_credentials", "invalid_credentials", "expired_credentials"},
     403: {"insufficient_scope", "ip_denied"},
     429: {"rate_limited"},
-    503: {"overloaded", "draining", "no_healthy_target", "limit_store_down", "auth_unavailable"},
+    503: {"overloaded", "draining", "breaker_open", "no_healthy_target", "limit_store_down", "auth_unavailable"},
     504: {"connect_timeout", "response_timeout", "idle_timeout", "total_timeout"},
-    502: {"connect_refused", "dns_error", "upstream_reset", "upstream_protocol_error"},
+    502: {"connect_refused", "dns_error", "tls_error", "upstream_reset", "upstream_protocol_error"},
     500: {"internal_error"},
 }
 UNSENDABLE = {Reason.CLIENT_CLOSED, Reason.SEND_TIMEOUT, Reason.RESPONSE_TRUNCATED}
@@ -56,7 +56,8 @@ def test_every_refusal_has_a_proxy_error() -> None:
 
 
 def test_a_503_says_when_to_come_back() -> None:
-    assert {reason for reason in Reason if STATUS[reason] == 503} == set(RETRY_AFTER)
+    # The breaker's own reply carries the seconds until its next probe.
+    assert {reason for reason in Reason if STATUS[reason] == 503} - {Reason.BREAKER_OPEN} == set(RETRY_AFTER)
     assert all(seconds >= 1 for seconds in RETRY_AFTER.values())
 
 
