@@ -87,6 +87,12 @@ class Pool:
             self.generation += 1
         self._offer_room()
 
+    def renew(self) -> None:
+        """Connections are made otherwise from now on: those that are there serve no further exchange."""
+        self.generation += 1
+        for connection in list(self._idle):
+            connection.close()
+
     @property
     def idle(self) -> int:
         return len(self._idle)
@@ -215,7 +221,13 @@ class Pool:
 async def _open(connection: Wire, shared: Shared, target: Target) -> None:
     """Runs in a task of its own; the deadline is the connection's, which cancels this task."""
     try:
-        if target.unix_path:
+        tls = target.tls
+        if tls is not None:
+            await shared.loop.create_connection(
+                lambda: connection, target.address, target.port,
+                ssl=tls.context, server_hostname=tls.server_name,
+            )  # fmt: skip
+        elif target.unix_path:
             await shared.loop.create_unix_connection(lambda: connection, target.unix_path)
         else:
             await shared.loop.create_connection(lambda: connection, target.address, target.port)

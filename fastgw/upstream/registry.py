@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from fastgw.config.address import DEFAULT_PORTS
 from fastgw.http1.memo import Streak
 from fastgw.upstream.balance import Balancer, make_balancer
 from fastgw.upstream.options import TargetOptions, UpstreamOptions
 from fastgw.upstream.target import Target
+from fastgw.upstream.tls import TlsTarget, server_name
 from fastgw.upstream.wire import Shared
 
 Key = tuple[str, int, str]  # host as configured or unix path, port, address
@@ -94,6 +96,7 @@ class Upstream:
                 self._targets[key] = self._make(options, key[2])
             else:
                 known.weight = options.weight
+                known.secure(self._tls(options), _host_field(options))
                 known.pool.configure(self.options.connections)
         self.targets = tuple(self._targets[key] for key in wanted)
         self.single = self.targets[0] if len(self.targets) == 1 else None
@@ -107,15 +110,18 @@ class Upstream:
     def _make(self, options: TargetOptions, address: str) -> Target:
         if options.unix_path:
             label = f"unix:{options.unix_path}"
-            host = "localhost"
         else:
             label = f"[{address}]:{options.port}" if ":" in address else f"{address}:{options.port}"
-            name = f"[{options.host}]" if ":" in options.host else options.host
-            host = name if options.port == 80 else f"{name}:{options.port}"
         return Target(
-            label, address, options.port, options.unix_path, host.encode(), options.weight,
-            self.options.connections, self._shared, self.streak,
+            label, address, options.port, options.unix_path, _host_field(options), options.weight,
+            self.options.connections, self._shared, self.streak, self._tls(options),
         )  # fmt: skip
+
+    def _tls(self, options: TargetOptions) -> TlsTarget | None:
+        if options.scheme != "https":
+            return None
+        tls = self.options.tls
+        return TlsTarget(self._shared.tls_contexts.of(tls), server_name(tls, options.host))
 
     def retire(self) -> None:
         for target in self._targets.values():
@@ -152,6 +158,13 @@ class Registry:
     def abort(self) -> None:
         for upstream in self.upstreams.values():
             upstream.retire()
+
+
+def _host_field(options: TargetOptions) -> bytes:
+    if options.unix_path:
+        return b"localhost"
+    name = f"[{options.host}]" if ":" in options.host else options.host
+    return (name if options.port == DEFAULT_PORTS[options.scheme] else f"{name}:{options.port}").encode()
 
 
 def _literal(host: str) -> str | None:

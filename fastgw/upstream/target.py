@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastgw.http1.memo import Streak
 from fastgw.upstream.pool import Pool, PoolLimits
+from fastgw.upstream.tls import TlsTarget
 from fastgw.upstream.wire import Shared
 
 # Weight of one sample in the moving average of the time to the first byte: about the last ten answers.
@@ -18,12 +19,12 @@ class Target:
     """Identity is (host, port, address) or the unix path; it survives reloads that keep it."""
 
     __slots__ = (
-        "address", "current", "ewma", "host_field", "in_flight", "label", "pool", "port", "unix_path", "weight",
+        "address", "current", "ewma", "host_field", "in_flight", "label", "pool", "port", "tls", "unix_path", "weight",
     )  # fmt: skip
 
     def __init__(
         self, label: str, address: str, port: int, unix_path: str, host_field: bytes, weight: int,
-        limits: PoolLimits, shared: Shared, streak: Streak,
+        limits: PoolLimits, shared: Shared, streak: Streak, tls: TlsTarget | None = None,
     ) -> None:  # fmt: skip
         self.label = label  # as in logs and metrics
         self.address = address
@@ -34,7 +35,15 @@ class Target:
         self.in_flight = 0
         self.ewma = 0.0
         self.current = 0.0  # scratch of smooth weighted round robin
+        self.tls = tls  # None: plain
         self.pool = Pool(self, limits, shared, streak)
+
+    def secure(self, tls: TlsTarget | None, host_field: bytes) -> None:
+        """A reload may change how the same address is spoken to: connections made otherwise serve nobody any more."""
+        self.host_field = host_field
+        if tls != self.tls:
+            self.tls = tls
+            self.pool.renew()
 
     def sample(self, seconds: float) -> None:
         self.ewma += (seconds - self.ewma) * EWMA_SHARE if self.ewma else seconds

@@ -16,6 +16,7 @@ from fastgw.http1.memo import Memo, Streak
 from fastgw.model.deadlines import NEVER, Deadlines, Timed
 from fastgw.model.messages import Framing, ResponseHead
 from fastgw.model.outbox import Outbox
+from fastgw.upstream.tls import TlsContexts
 
 if TYPE_CHECKING:
     from fastgw.upstream.pool import Pool
@@ -71,7 +72,7 @@ class Owner(Protocol):
 class Shared:
     """What all connections of a worker share."""
 
-    __slots__ = ("clock", "deadlines", "loop", "memo", "outbox", "parser")
+    __slots__ = ("clock", "deadlines", "loop", "memo", "outbox", "parser", "tls_contexts")
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, clock: Clock, deadlines: Deadlines, outbox: Outbox
@@ -82,6 +83,7 @@ class Shared:
         self.outbox = outbox
         self.memo: Memo[ResponseHead] = Memo()
         self.parser = FieldParser()
+        self.tls_contexts = TlsContexts()
 
 
 class Wire(asyncio.Protocol, Timed):
