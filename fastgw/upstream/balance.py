@@ -1,7 +1,9 @@
-"""Ways to choose a target: smooth weighted round robin, least requests, the better of two. Pure arithmetic.
+"""Ways to choose a target: smooth weighted round robin, least requests, the better of two; rendezvous.py has one by key.
+Pure arithmetic.
 
-May not live here: health, pools, which targets exist. Candidates are few (an upstream's targets), so each way looks
-at all of them: 0.1 to 0.2 us a candidate, and nothing to keep in step with a list that changes.
+May not live here: health, pools, slow start, which targets exist. Candidates are few (an upstream's targets that may be
+asked now), so each way looks at all of them: 0.1 to 0.25 us a candidate, and nothing to keep in step with a list that
+changes.
 """
 
 from __future__ import annotations
@@ -9,12 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
+from fastgw.upstream.rendezvous import Rendezvous
+
 
 class Candidate(Protocol):
     """What a choice is made by."""
 
     @property
-    def weight(self) -> int: ...
+    def weight(self) -> float:
+        """Above zero. As configured: what a cold target takes part in is slow_start's word."""
 
     @property
     def in_flight(self) -> int: ...
@@ -23,6 +28,10 @@ class Candidate(Protocol):
     def ewma(self) -> float:
         """Seconds until an answer, a moving average; 0.0 as long as nothing was measured."""
 
+    @property
+    def seed(self) -> int:
+        """Of its label, for the choice by key: model.keys.seed_of."""
+
     current: float  # scratch of RoundRobin: nobody else reads or writes it
 
 
@@ -30,9 +39,9 @@ C = TypeVar("C", bound=Candidate)
 
 
 class Balancer(Protocol[C]):
-    def pick(self, candidates: Sequence[C], exclude: C | None) -> C:
+    def pick(self, candidates: Sequence[C], exclude: C | None, point: int) -> C:
         """One of `candidates`, which are not empty; not `exclude` (the one an attempt just failed on), unless there is
-        no other."""
+        no other. `point` is the key's (model.keys.point_of) where the choice is by key, else 0."""
 
 
 class RoundRobin:
@@ -40,9 +49,9 @@ class RoundRobin:
 
     __slots__ = ()
 
-    def pick(self, candidates: Sequence[C], exclude: C | None) -> C:
+    def pick(self, candidates: Sequence[C], exclude: C | None, point: int) -> C:
         best: C | None = None
-        total = 0
+        total: float = 0
         for candidate in candidates:
             if candidate is exclude:
                 continue
@@ -65,9 +74,9 @@ class LeastRequests:
     def __init__(self, random: Callable[[], float]) -> None:
         self._random = random
 
-    def pick(self, candidates: Sequence[C], exclude: C | None) -> C:
+    def pick(self, candidates: Sequence[C], exclude: C | None, point: int) -> C:
         best: C | None = None
-        tied = 0  # weight of all that are as good as `best`
+        tied: float = 0  # weight of all that are as good as `best`
         for candidate in candidates:
             if candidate is exclude:
                 continue
@@ -98,7 +107,7 @@ class BetterOfTwo:
     def __init__(self, random: Callable[[], float]) -> None:
         self._random = random
 
-    def pick(self, candidates: Sequence[C], exclude: C | None) -> C:
+    def pick(self, candidates: Sequence[C], exclude: C | None, point: int) -> C:
         if exclude is not None:
             candidates = [candidate for candidate in candidates if candidate is not exclude] or candidates
         count = len(candidates)
@@ -114,7 +123,7 @@ class BetterOfTwo:
             other = self._drawn(candidates, total - one.weight, one)
         return self._better(one, other)
 
-    def _drawn(self, candidates: Sequence[C], total: int, without: C | None) -> C:
+    def _drawn(self, candidates: Sequence[C], total: float, without: C | None) -> C:
         mark = self._random() * total
         last = candidates[0]
         for candidate in candidates:
@@ -144,4 +153,6 @@ def make_balancer(kind: str, random: Callable[[], float]) -> Balancer[Any]:
         return LeastRequests(random)
     if kind == "p2c":
         return BetterOfTwo(random)
+    if kind == "hash":
+        return Rendezvous()
     raise ValueError(f"no way to balance is called {kind!r}")

@@ -81,7 +81,7 @@ class Upstream:
         """The target of the next attempt, or None where none has an address."""
         if not self.targets or self._balancer is None:
             return None
-        return self._balancer.pick(self.targets, exclude)
+        return self._balancer.pick(self.targets, exclude, 0)
 
     def _refresh(self) -> None:
         wanted: dict[Key, TargetOptions] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastgw.http1.memo import Streak
+from fastgw.model.keys import seed_of
 from fastgw.upstream.pool import Pool, PoolLimits
 from fastgw.upstream.tls import TlsTarget
 from fastgw.upstream.wire import Shared
@@ -19,7 +20,8 @@ class Target:
     """Identity is (host, port, address) or the unix path; it survives reloads that keep it."""
 
     __slots__ = (
-        "address", "current", "ewma", "host_field", "in_flight", "label", "pool", "port", "tls", "unix_path", "weight",
+        "address", "current", "ewma", "host_field", "in_flight", "label", "pool", "port", "seed", "tls", "unix_path",
+        "weight",
     )  # fmt: skip
 
     def __init__(
@@ -27,6 +29,7 @@ class Target:
         limits: PoolLimits, shared: Shared, streak: Streak, tls: TlsTarget | None = None,
     ) -> None:  # fmt: skip
         self.label = label  # as in logs and metrics
+        self.seed = seed_of(label)  # for the choice by key: every worker and gateway makes the same
         self.address = address
         self.port = port
         self.unix_path = unix_path
