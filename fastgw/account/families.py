@@ -138,6 +138,41 @@ SHADOW_REFUSALS = Family(
     ("route", "rule"),
     "Exchanges that a policy in shadow mode would have refused.",
 )
+RETRIES_REFUSED = Family(
+    16,
+    "fastgw_retries_refused_total",
+    Kind.COUNTER,
+    ("upstream", "why"),
+    "Retries that were due and not made: the budget was spent, or every circuit open (breaker).",
+)
+BREAKER_STATE = Family(
+    17,
+    "fastgw_breaker_state",
+    Kind.GAUGE,
+    ("upstream", "target", "worker"),
+    "0 closed, 1 half open, 2 open. An empty target: the upstream's own circuit.",
+)
+BREAKER_TRANSITIONS = Family(
+    18,
+    "fastgw_breaker_transitions_total",
+    Kind.COUNTER,
+    ("upstream", "target", "to", "cause"),
+    "Changes of a circuit's state, with the kind of their cause.",
+)
+BREAKER_NEXT_PROBE = Family(
+    19,
+    "fastgw_breaker_next_probe_timestamp_seconds",
+    Kind.GAUGE,
+    ("upstream", "target", "worker"),
+    "When an open circuit lets a probe in, in seconds since the epoch; 0 while none is due.",
+)
+TARGET_HEALTHY = Family(
+    26,
+    "fastgw_target_healthy",
+    Kind.GAUGE,
+    ("upstream", "target", "worker"),
+    "1 while the active checks find the target healthy, or there are none.",
+)
 
 # What every worker shows of itself comes from the fixed words of its slot, not from cells.
 CONNECTIONS = Family(20, "fastgw_connections", Kind.GAUGE, ("worker",), "Open connections of clients.")
@@ -184,6 +219,11 @@ FAMILIES: tuple[Family, ...] = (
     LIMIT_STORE_COMMANDS,
     LIMIT_STORE_FAILURES,
     SHADOW_REFUSALS,
+    RETRIES_REFUSED,
+    BREAKER_STATE,
+    BREAKER_TRANSITIONS,
+    BREAKER_NEXT_PROBE,
+    TARGET_HEALTHY,
 )
 
 # The families rendered from the fixed words of the slots.

@@ -10,6 +10,7 @@ from typing import Final
 
 from fastgw.account import families
 from fastgw.account.access_log import NO_CONSUMER, AccessLog, json_string, outcome
+from fastgw.account.families import Family
 from fastgw.account.series import Slot
 from fastgw.errors import Reason, Source
 from fastgw.model.exchange import WOULD_REFUSE, Exchange
@@ -127,6 +128,10 @@ class Ledger:
         log = self._log
         if log.enabled:
             log.exchange(exchange, text, wall, total, own)
+
+    def count(self, family: Family, labels: tuple[str, ...]) -> None:
+        """One more of something that happens seldom."""
+        self._cells[self._slot.counter(family, labels)] += 1
 
     def _sampled(self) -> bool:
         """Whether this successful exchange is one of the share that is logged: evenly spread, not by chance."""

@@ -9,7 +9,7 @@ import asyncio
 import random
 import socket
 import traceback
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from ipaddress import ip_address
 
 from fastgw.account import families
@@ -17,6 +17,7 @@ from fastgw.account.access_log import AccessLog
 from fastgw.account.ledger import Ledger
 from fastgw.account.series import Slot, Word, WorkerState
 from fastgw.clock import Clock
+from fastgw.edge.circuits import Circuits
 from fastgw.edge.connection import ClientConnection
 from fastgw.edge.head_reader import HeadReader
 from fastgw.gateway import pipeline
@@ -44,8 +45,8 @@ MAX_PEERS = 4096  # trust verdicts kept
 class DataPlane:
     __slots__ = (
         "_connections", "_counted", "_health_paths", "_inherited", "_log", "_next_tick", "_per_ip", "_ports",
-        "_releasing", "_slot", "_sweep_skipped", "_ticks", "_timer", "_trust", "auth", "clock", "deadlines", "engine",
-        "limiter", "loop", "outbox", "reader", "shared",
+        "_releasing", "_slot", "_sweep_skipped", "_ticks", "_timer", "_trust", "auth", "circuits", "clock",
+        "deadlines", "engine", "limiter", "loop", "outbox", "reader", "shared",
     )  # fmt: skip
 
     def __init__(
@@ -62,7 +63,8 @@ class DataPlane:
         self._slot = slot
         self._log = AccessLog(log_fd, index, loop.call_later, self._dropped)
         ledger = Ledger(slot, self._log)
-        registry = Registry(self.shared, random.random)
+        self.circuits = Circuits(slot, str(index), clock, self._log.operational)
+        registry = Registry(self.shared, random.random, self.circuits.changed)
         self.limiter = Limiter(loop, clock, store, workers=workers, log=self._log.operational)
         self.auth = Authenticator(clock)
         runtime = Runtime(self.limiter, self.auth, clock, self._resume)
@@ -113,6 +115,28 @@ class DataPlane:
         known = self.engine.registry.upstreams.get(upstream)
         if known is not None:
             known.resolve(host, port, tuple(addresses), error)
+
+    def set_health(self, upstream: str, host: str, port: int, address: str, healthy: bool) -> None:
+        """What control's checks found."""
+        known = self.engine.registry.upstreams.get(upstream)
+        if known is not None:
+            known.set_health(host, port, address, healthy)
+
+    def force_breaker(self, upstream: str, target: str, state: str, until: float) -> None:
+        """An operator's word about a circuit, until that wall-clock second."""
+        known = self.engine.registry.upstreams.get(upstream)
+        now = self.clock.now()
+        left = until - self.clock.wall()
+        if known is not None:
+            known.force(target, state if left > 0.0 else "auto", now + left, now)
+
+    def on_breaker(self, tell: Callable[[Mapping[str, object]], None]) -> None:
+        """`tell(message)` at every change of a circuit."""
+        self.circuits.tell = tell
+
+    def breakers(self) -> Iterator[Mapping[str, object]]:
+        """The circuits that are not simply closed, as messages."""
+        return self.circuits.states(self.engine.registry.upstreams)
 
     def set_store(self, store: LimiterOptions | None) -> None:
         """A reload changed where limits are kept."""
@@ -222,6 +246,7 @@ class DataPlane:
             # The machine or the loop stood still: what came in time may wait in the kernel, unread. One tick for it.
             self._sweep_skipped = True
         self.auth.tick(clock_now)
+        self.engine.registry.tick(clock_now)
         self._publish(late)
         self._publish_limits()
         if self._releasing:
@@ -248,6 +273,7 @@ class DataPlane:
             slot.set(Word.RSS_BYTES, int(statm.read().split()[1]) * 4096)
         cells[slot.gauge(families.WEBSOCKETS, ())] = engine.websockets
         for name, upstream in engine.registry.upstreams.items():
+            self.circuits.publish(name, upstream)
             for target in upstream.targets:
                 cells[slot.gauge(families.UPSTREAM_IN_FLIGHT, (name, target.label))] = target.in_flight
                 opened, target.pool.opened = target.pool.opened, 0

@@ -1,88 +1,34 @@
 """Getting an exchange's request to a target: choose, borrow or open or wait, send the head, stream the body.
 
-The first half of forwarding (phases 8 to 10); what comes back is forward.py's. Hot: `start` and `_send`.
+The first half of forwarding (phases 8 to 10); another one is retries.py's, what comes back forward.py's. Hot: `start`.
 """
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from fastgw.errors import Reason
 from fastgw.gateway import pipeline
+from fastgw.gateway.choice import ANSWERING, CONNECTING, DRAINING, HELD, IDLE, QUEUED, SENT, Choice
 from fastgw.gateway.heads import request_head, upgrades
 from fastgw.http1 import rules
 from fastgw.http1.body import chunk, last_chunk
-from fastgw.model.deadlines import NEVER, Timed
+from fastgw.model.deadlines import NEVER
 from fastgw.model.exchange import Exchange
-from fastgw.upstream.pool import Waiter
-from fastgw.upstream.registry import Upstream
+from fastgw.upstream.upstream import Upstream
 from fastgw.upstream.wire import Wire
 
 if TYPE_CHECKING:
     from fastgw.gateway.downstream import Downstream
-    from fastgw.gateway.engine import Engine
-    from fastgw.model.messages import RequestHead
+    from fastgw.model.messages import Reply, RequestHead
     from fastgw.model.route import Route
     from fastgw.upstream.target import Target
 
 MAX_HELD: Final = 64 * 1024  # bytes of a request body kept for a replay
 
 
-class Stage(IntEnum):
-    """IDLE -> HELD -> IDLE; IDLE -> CONNECTING | QUEUED | SENT; CONNECTING, QUEUED -> SENT; SENT -> ANSWERING | TUNNEL;
-    any -> IDLE."""
-
-    IDLE = 0
-    QUEUED = 1
-    CONNECTING = 2
-    SENT = 3
-    ANSWERING = 4  # the answer's head went to the client: no other answer can be given
-    DRAINING = 5  # the answer is complete, the client has not taken all of it yet
-    TUNNEL = 6
-    HELD = 7  # a policy waits; nothing was attempted
-
-
-# A member looked up on its class costs 45 ns in CPython 3.11, a module's name 4: ten of them are 3 % of an exchange.
-IDLE: Final = Stage.IDLE
-QUEUED: Final = Stage.QUEUED
-CONNECTING: Final = Stage.CONNECTING
-SENT: Final = Stage.SENT
-ANSWERING: Final = Stage.ANSWERING
-DRAINING: Final = Stage.DRAINING
-TUNNEL: Final = Stage.TUNNEL
-HELD: Final = Stage.HELD
-
-
-class Attempt(Waiter, Timed):
-    """One per client connection, used for one exchange after the other."""
-
-    __slots__ = (
-        "_chunked", "_client", "_connection", "_engine", "_exchange", "_held", "_held_size", "_queue_until", "_replayed",
-        "_stage", "_target", "_total_until", "_touched", "_upstream", "deadline", "waiting", "wake",
-    )  # fmt: skip
-
-    def __init__(self, engine: Engine, client: Downstream) -> None:
-        # For the life of the client's connection
-        self._engine = engine
-        self._client = client
-        self.deadline = NEVER
-        self.wake = NEVER
-        self.waiting = False  # in a pool's queue; the pool's word
-        # For the life of one exchange
-        self._stage = IDLE
-        self._exchange: Exchange | None = None
-        self._upstream: Upstream | None = None
-        self._total_until = NEVER
-        self._replayed = False
-        self._touched = False  # this exchange took the long way: more than the usual is to be undone
-        # For the life of one attempt
-        self._target: Target | None = None
-        self._connection: Wire | None = None
-        self._queue_until = NEVER
-        self._chunked = False  # the answer's body is chunked by us
-        self._held: list[bytes] | None = None  # request body sent so far, while it could still be replayed
-        self._held_size = 0
+class Attempt(Choice):
+    __slots__ = ()
 
     def hold(self, exchange: Exchange) -> None:
         """A policy waits for its outcome: until `let_go` this owns the exchange, so that a client that leaves ends it."""
@@ -100,19 +46,21 @@ class Attempt(Waiter, Timed):
         """Hot. The route is decided, nothing of the request has left yet."""
         bound = route.bound
         if bound is None:
+            if route.split is not None:
+                route = route.split.part(exchange)
             bound = route.bound = self._engine.registry.upstreams[route.upstream]
         upstream: Upstream = bound  # type: ignore[assignment]  # model cannot name it; nothing else is ever bound
         self._exchange = exchange
+        self._route = route
         self._upstream = upstream
         exchange.upstream = upstream.name
-        target = upstream.single
-        if target is None:
-            target = upstream.choose()
-            if target is None:
-                self._refuse(Reason.DNS_ERROR, f"no target has an address: {upstream.why_none()}")
-                return
         if route.limited and not self._within_limits(exchange, route, upstream):
             return
+        target = upstream.simple
+        if target is None:
+            target = self._admitted(upstream, exchange, now)
+            if target is None:
+                return
         connection = target.pool.take(now)
         if connection is None or head.length:
             self._attempt(target, connection, now)
@@ -142,9 +90,23 @@ class Attempt(Waiter, Timed):
         sent = exchange.forwarded_at = self._engine.clock.now()
         connection.begin(self, exchange.method, data, True, sent + route.timeouts.response, route.timeouts.idle)
 
+    def _admitted(self, upstream: Upstream, exchange: Exchange, now: float) -> Target | None:
+        """Phase 8 of a first attempt; None: it was refused."""
+        upstream.budget.firsts += 1
+        target = self._choose(upstream, exchange, now, None, self._replayable(exchange))
+        if target is not None:
+            return target
+        if upstream.targets:
+            self._refuse(pipeline.circuit_open(upstream, now))
+        else:
+            why = f"no target has an address: {upstream.why_none()}"
+            self._refuse(pipeline.failure(Reason.DNS_ERROR, why))
+        return None
+
     def _within_limits(self, exchange: Exchange, route: Route, upstream: Upstream) -> bool:
         if upstream.max_in_flight and upstream.in_flight >= upstream.max_in_flight:
-            self._refuse(Reason.OVERLOADED, "the upstream serves as many exchanges as it may", "max_in_flight")
+            why = "the upstream serves as many exchanges as it may"
+            self._refuse(pipeline.failure(Reason.OVERLOADED, why, "max_in_flight"))
             return False
         if route.timeouts.total:
             self._touched = True
@@ -176,12 +138,12 @@ class Attempt(Waiter, Timed):
             self._queue(now)
 
     def _connect(self, now: float) -> None:
-        exchange, target = self._exchange, self._target
-        assert exchange is not None and target is not None and exchange.route is not None
+        exchange, target, route = self._exchange, self._target, self._route
+        assert exchange is not None and target is not None and route is not None
         exchange.forwarded_at = now
         exchange.attempts += 1
         self._stage = CONNECTING
-        self._connection = target.pool.connect(self, now + exchange.route.timeouts.connect)
+        self._connection = target.pool.connect(self, now + route.timeouts.connect)
 
     def _queue(self, now: float) -> None:
         target = self._target
@@ -217,13 +179,14 @@ class Attempt(Waiter, Timed):
         """Hot. Write the request's head; its body follows as it comes."""
         exchange, target = self._exchange, self._target
         assert exchange is not None and target is not None
-        head, route = exchange.head, exchange.route
+        head, route = exchange.head, self._route
         assert head is not None and route is not None
         if self._stage is not CONNECTING:
             exchange.attempts += 1
         self._stage = SENT
         self._connection = connection
         timeouts = route.timeouts
+        self._sent_at = now
         data = request_head(exchange, head, route, self._client, target)
         if head.length == 0:
             if upgrades(exchange, head):
@@ -237,7 +200,7 @@ class Attempt(Waiter, Timed):
         elif self._held:
             for piece in self._held:
                 connection.write(piece)
-        if self._replayed and self._client.body_complete():
+        if self._sent_before and self._client.body_complete():
             connection.end_request(timeouts.response)
         else:
             self._client.start_body()
@@ -249,7 +212,7 @@ class Attempt(Waiter, Timed):
         connection, exchange = self._connection, self._exchange
         if exchange is None or self._stage is DRAINING:
             return
-        head, route = exchange.head, exchange.route
+        head, route = exchange.head, self._route
         assert head is not None and route is not None
         if head.chunked:
             data = chunk(pieces)
@@ -293,7 +256,9 @@ class Attempt(Waiter, Timed):
         now = self._engine.clock.now()
         if exchange.forwarded_at:
             exchange.upstream_seconds = now - exchange.forwarded_at
-        begun = self._stage is ANSWERING or self._stage is DRAINING
+        begun = self.answering()
+        if reason is Reason.TOTAL_TIMEOUT and self._stage is not QUEUED:
+            self._judge(False, reason.value)
         self._release()
         if not begun:
             pipeline.send_reply(self._engine, self._client, exchange, pipeline.failure(reason, detail, rule))
@@ -304,12 +269,12 @@ class Attempt(Waiter, Timed):
         self._engine.close(exchange, now)
         self._client.cut()
 
-    def _refuse(self, reason: Reason, detail: str, rule: str = "") -> None:
+    def _refuse(self, reply: Reply) -> None:
         """No attempt was made."""
         exchange = self._exchange
         assert exchange is not None
-        self._exchange = None
-        pipeline.send_reply(self._engine, self._client, exchange, pipeline.failure(reason, detail, rule))
+        self._release()
+        pipeline.send_reply(self._engine, self._client, exchange, reply)
 
     def _write(self, exchange: Exchange, data: bytes) -> None:
         exchange.bytes_out += len(data)
@@ -317,18 +282,20 @@ class Attempt(Waiter, Timed):
 
     def _release(self) -> None:
         """Hot. The exchange is over, whatever became of it: no deadline, no place in a queue, no count stays behind."""
-        target, upstream = self._target, self._upstream
-        if target is not None and upstream is not None:
-            target.in_flight -= 1
-            upstream.in_flight -= 1
-            if self.waiting:
-                target.pool.leave(self)
-            self._target = None
-        self._exchange = None
-        self._stage = IDLE
+        target = self._target
+        if target is not None:
+            if target.unheard and not self.answering():
+                target.unheard -= 1  # it will not answer this one
+            self._judge(None)
+            self._leave()
         if self._touched:
             self._touched = False
+            if self._spent and self._exchange is not None:
+                self._exchange.upstream_seconds += self._spent
+            self._spent = 0.0
             self._held = None
-            self._chunked = False
-            self._replayed = False
+            self._chunked = self._replayed = self._sent_before = self._interim = False
+            self._tries = 0
             self._queue_until = self._total_until = self.deadline = NEVER
+        self._exchange = None
+        self._stage = IDLE

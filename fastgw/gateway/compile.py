@@ -6,14 +6,16 @@ previous snapshot's own object, with all that was bound to it.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from ipaddress import ip_network
+from random import random
 
 from fastgw.errors import Reason
 from fastgw.gateway.document.model import Document
 from fastgw.gateway.document.options import BaseOptions, RouteOptions
 from fastgw.gateway.phases import REQUEST_POLICIES, gateway_limits
 from fastgw.gateway.snapshot import Network, Snapshot
+from fastgw.gateway.split import TrafficSplit
 from fastgw.model.messages import Reply
 from fastgw.model.route import Route, Timeouts
 from fastgw.policy import cors
@@ -41,8 +43,7 @@ def compile_snapshot(
         if known is not None and known.key == key:
             route = known
         else:
-            upstream = document.upstreams[options.upstream] if options.upstream else None
-            route = compile_route(options, upstream, document.base, key)
+            route = compile_route(options, document.upstreams, document.base, key)
         routes[name] = route
         rules.append((options.match, route))
         if number % ROUTES_AT_ONCE == 0:
@@ -65,11 +66,15 @@ def _same_limits(one: BaseOptions, other: BaseOptions) -> bool:
 
 def _key(document: Document, name: str, options: RouteOptions) -> str:
     """What the compiled route depends on."""
-    upstream = document.hashes[f"upstream:{options.upstream}"] if options.upstream else ""
+    upstream = ",".join([document.hashes[f"upstream:{used}"] for used in _destinations(options)])
     base = document.base
     server = base.server
     policies = f"{base.limits_defaults}:{base.api_keys}" if options.limits or options.auth else ""
     return f"{document.hashes[f'route:{name}']}:{upstream}:{server.max_body}:{server.server_timing}:{policies}"
+
+
+def _destinations(options: RouteOptions) -> tuple[str, ...]:
+    return tuple(options.split) if options.split else (options.upstream,) if options.upstream else ()
 
 
 def _same(
@@ -84,7 +89,7 @@ def _same(
 
 
 def compile_route(
-    options: RouteOptions, upstream: UpstreamOptions | None, base: BaseOptions, key: str
+    options: RouteOptions, upstreams: Mapping[str, UpstreamOptions], base: BaseOptions, key: str
 ) -> Route:
     server = base.server
     route = Route(options.name, key)
@@ -95,17 +100,6 @@ def compile_route(
         made = options.reply
         route.reply = Reply(
             Reason.OK, made.status, body=made.body.encode(), content_type=made.content_type.encode("latin-1")
-        )
-    if upstream is not None:
-        route.upstream = upstream.name
-        route.preserve_host = upstream.preserve_host
-        route.limited = upstream.max_in_flight is not None
-        own, its = options.timeouts, upstream.timeouts
-        route.timeouts = Timeouts(
-            (own and own.connect) or its.connect,
-            (own and own.response) or its.response,
-            (own and own.idle) or its.idle,
-            (own and own.total) or its.total or 0.0,
         )
     rewrite = options.rewrite
     if rewrite is not None:
@@ -119,6 +113,36 @@ def compile_route(
         # The gateway speaks for the route: an upstream's own CORS fields would contradict it.
         route.upstream_headers = with_removed(answers, stripped)
     route.plain = route.upstream_headers is None and not server.server_timing
-    route.limited = route.limited or bool(route.timeouts.total)
-    route.rewrites = bool(route.path_rewrite or route.request_headers or not route.preserve_host)
+    if options.upstream:
+        _forward_to(route, upstreams[options.upstream], options)
+    elif options.split:
+        route.split = _compile_split(route, upstreams, options, options.split)
     return route
+
+
+def _compile_split(
+    route: Route, upstreams: Mapping[str, UpstreamOptions], options: RouteOptions, weights: Mapping[str, int]
+) -> TrafficSplit:
+    """A route of its own for each part: deadlines, Host and bounds are its upstream's."""
+    parts = []
+    for name in weights:
+        part = Route(route.name, route.key)
+        part.path_rewrite = route.path_rewrite
+        part.request_headers = route.request_headers
+        _forward_to(part, upstreams[name], options)
+        parts.append(part)
+    return TrafficSplit(parts, list(weights.values()), options.sticky, options.name, random)
+
+
+def _forward_to(route: Route, upstream: UpstreamOptions, options: RouteOptions) -> None:
+    route.upstream = upstream.name
+    route.preserve_host = upstream.preserve_host
+    own, its = options.timeouts, upstream.timeouts
+    route.timeouts = Timeouts(
+        (own and own.connect) or its.connect,
+        (own and own.response) or its.response,
+        (own and own.idle) or its.idle,
+        (own and own.total) or its.total or 0.0,
+    )
+    route.limited = upstream.max_in_flight is not None or bool(route.timeouts.total)
+    route.rewrites = bool(route.path_rewrite or route.request_headers or not route.preserve_host)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from os import urandom
 
+from fastgw.account import families
 from fastgw.account.ledger import Ledger
 from fastgw.clock import Clock
 from fastgw.gateway.snapshot import Snapshot
@@ -65,6 +66,10 @@ class Engine:
             self._date_second = second
             self._date = date_line(wall)
         return self._date
+
+    def refused_retry(self, upstream: str, why: str) -> None:
+        """Counted: another attempt was due, and its budget or every circuit said no."""
+        self.ledger.count(families.RETRIES_REFUSED, (upstream, why))
 
     def close(self, exchange: Exchange, now: float) -> None:
         """The last phase, exactly once per exchange."""

@@ -1,19 +1,18 @@
-"""What comes back: the answer streamed to the client, failures, the one replay, the end in the ledger. Phases 11 and 12.
+"""What comes back: the answer streamed to the client, the end in the ledger. Phases 11 and 12.
 
-The second half of forwarding; the first is attempt.py, the tunnel after 101 tunnel.py. Bytes of the client are the
-edge's business, framing of answers upstream/connection.py's, heads heads.py's.
+The last part of forwarding; the first is attempt.py, failures are retries.py's, the tunnel after 101 tunnel.py's. Bytes
+of the client are the edge's business, framing of answers upstream/connection.py's, heads heads.py's.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from fastgw.errors import Reason, Retry, Source
+from fastgw.errors import Reason, Source
 from fastgw.gateway import pipeline
-from fastgw.gateway.attempt import ANSWERING, DRAINING, IDLE, QUEUED, SENT, TUNNEL
+from fastgw.gateway.choice import ANSWERING, DRAINING, IDLE, NO_TICKETS, QUEUED, TUNNEL
 from fastgw.gateway.heads import answer_head, timing_line
 from fastgw.gateway.tunnel import Tunnel
-from fastgw.http1 import rules
 from fastgw.http1.body import chunk, last_chunk
 from fastgw.model.deadlines import NEVER
 from fastgw.model.exchange import Exchange
@@ -32,6 +31,7 @@ class Forward(Tunnel):
     def on_interim(self, head: ResponseHead) -> None:
         exchange = self._exchange
         if exchange is not None and not exchange.http10:
+            self._interim = self._touched = True
             self._write(exchange, head.rendered + b"\r\n")
 
     def on_answer(self, head: ResponseHead, how: Framing, body: bytes, whole: bool, now: float) -> None:
@@ -41,7 +41,9 @@ class Forward(Tunnel):
         route = exchange.route
         assert route is not None
         seconds = now - exchange.forwarded_at
-        target.sample(seconds)
+        target.sample(now - self._sent_at if self._touched else seconds, now)
+        if head.status in upstream.watched and self.bad_answer(exchange, head, now):
+            return
         exchange.status = head.status
         exchange.source = _UPSTREAM
         engine = self._engine
@@ -62,6 +64,10 @@ class Forward(Tunnel):
             client = self._client
             client.write(data)
             exchange.upstream_seconds = seconds
+            tickets = self._tickets
+            if tickets is not NO_TICKETS:
+                self._tickets = NO_TICKETS
+                upstream.settle(target, tickets, True, now)
             # `_release` of an exchange that went the short way
             self._connection = self._target = self._exchange = None
             self._stage = IDLE
@@ -98,6 +104,7 @@ class Forward(Tunnel):
         assert exchange is not None
         if whole:
             exchange.upstream_seconds = self._engine.clock.now() - exchange.forwarded_at
+            self._judge(True)
         if body:
             if self._chunked:
                 self._write(exchange, chunk([body]))
@@ -140,30 +147,6 @@ class Forward(Tunnel):
 
     # --- failures -------------------------------------------------------------------------------------------------
 
-    def on_failure(self, reason: Reason, detail: str, retry: Retry) -> None:
-        """The attempt failed; its connection is gone."""
-        exchange, target, upstream = self._exchange, self._target, self._upstream
-        assert exchange is not None and target is not None and upstream is not None
-        self._connection = None
-        if self._stage is TUNNEL:
-            self._end_tunnel(reason)
-            return
-        if retry is Retry.REUSED_ONLY and self._stage is SENT and self._replayable(exchange):
-            # The peer closed an idle connection just when we used it (RFC 9110 9.2.2, RFC 9112 9.3.1): once more, fresh.
-            self._replayed = True
-            target.in_flight -= 1
-            upstream.in_flight -= 1
-            self._attempt(target, None, self._engine.clock.now())
-            return
-        target.failed()
-        self._give_up(reason, detail, pipeline.rule_of(reason))
-
-    def _replayable(self, exchange: Exchange) -> bool:
-        head = exchange.head
-        if self._replayed or head is None or exchange.method not in rules.IDEMPOTENT:
-            return False
-        return head.length == 0 or self._held is not None
-
     def abandon(self, reason: Reason, detail: str = "") -> None:
         """The edge gives the exchange up: the client went away, broke a rule inside its body, or does not read."""
         if self._exchange is None:
@@ -194,9 +177,6 @@ class Forward(Tunnel):
         exchange.rule = pipeline.rule_of(reason)
         self._release()
         self._engine.close(exchange, now)
-
-    def answering(self) -> bool:
-        return self._stage is ANSWERING or self._stage is DRAINING
 
     def close(self) -> None:
         """The client's connection is gone for good."""

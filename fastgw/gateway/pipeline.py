@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fastgw.gateway.engine import Engine
     from fastgw.gateway.forward import Forward
     from fastgw.gateway.snapshot import Snapshot
+    from fastgw.upstream.upstream import Upstream
 
 # What passes admission without a look; everything else takes the long way: OPTIONS for `*`, unknown methods.
 _SERVED: Final = rules.METHODS - {b"CONNECT", b"TRACE", b"OPTIONS"}
@@ -272,6 +273,23 @@ def refusal(error: HttpError) -> Reply:
 def failure(reason: Reason, detail: str, rule: str = "") -> Reply:
     """The reply to an attempt that failed before anything of its answer was sent on."""
     return Reply(reason, STATUS[reason], detail, rule=rule)
+
+
+def circuit_open(upstream: Upstream, now: float) -> Reply:
+    """The refusal while no circuit lets an attempt in. One object a second and upstream, so that it is rendered once."""
+    seconds = upstream.retry_after(now)
+    known = upstream.refusal
+    if known is not None and known[0] == seconds:
+        return known[1]
+    made = Reply(
+        Reason.BREAKER_OPEN,
+        STATUS[Reason.BREAKER_OPEN],
+        "the service behind this route fails and is given time to recover",
+        rule="breaker",
+        headers=b"Retry-After: %d\r\n" % seconds,
+    )
+    upstream.refusal = seconds, made
+    return made
 
 
 _RULES: Final[dict[Reason, str]] = {

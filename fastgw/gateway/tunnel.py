@@ -5,15 +5,16 @@ Reloads leave tunnels alone; a drain ends them at its deadline. What may not liv
 
 from __future__ import annotations
 
-from fastgw.errors import Reason, Source
+from fastgw.errors import Reason, Retry, Source
 from fastgw.gateway import pipeline
-from fastgw.gateway.attempt import TUNNEL, Attempt
+from fastgw.gateway.choice import TUNNEL
 from fastgw.gateway.heads import switching_head
+from fastgw.gateway.retries import Retries
 from fastgw.model.deadlines import NEVER
 from fastgw.model.messages import ResponseHead
 
 
-class Tunnel(Attempt):
+class Tunnel(Retries):
     __slots__ = ()
 
     def on_switched(self, head: ResponseHead, early: bytes) -> None:
@@ -24,12 +25,20 @@ class Tunnel(Attempt):
         exchange.source = Source.UPSTREAM
         exchange.keep_alive = False
         self._total_until = self.deadline = NEVER
+        self._judge(True)
         self._stage = TUNNEL
         self._engine.websockets += 1
         self._write(exchange, switching_head(exchange, head))
         if early:
             self._write(exchange, early)
         self._client.enter_tunnel()
+
+    def on_failure(self, reason: Reason, detail: str, retry: Retry) -> None:
+        if self._stage is TUNNEL:
+            self._connection = None
+            self._end_tunnel(reason)
+        else:
+            super().on_failure(reason, detail, retry)
 
     def on_tunnel_data(self, data: bytes) -> None:
         exchange = self._exchange

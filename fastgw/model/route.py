@@ -30,6 +30,12 @@ class HeaderRewriter(Protocol):
     remove: frozenset[bytes]
 
 
+class Parts(Protocol):
+    """A traffic split: the compiled routes of its parts, which differ only in where and how they forward."""
+
+    def part(self, exchange: Exchange) -> Route: ...
+
+
 class Timeouts:
     """The four deadlines of an exchange, in seconds; `total` is 0.0 for none."""
 
@@ -48,8 +54,8 @@ class Route:
 
     __slots__ = (
         "answers_preflight", "bound", "chain", "in_flight", "key", "limited", "max_body", "max_in_flight", "name",
-        "path_rewrite", "plain", "preserve_host", "reply", "request_headers", "response_headers", "rewrites", "tally",
-        "timeouts", "upstream", "upstream_headers",
+        "path_rewrite", "plain", "preserve_host", "reply", "request_headers", "response_headers", "rewrites", "split",
+        "tally", "timeouts", "upstream", "upstream_headers",
     )  # fmt: skip
 
     def __init__(self, name: str, key: str) -> None:
@@ -57,7 +63,8 @@ class Route:
         self.key = key  # content hash of the route and of the upstream settings it was compiled with
         self.chain: tuple[Check, ...] = ()
         self.answers_preflight = False  # CORS is this route's policy
-        self.upstream: str = ""
+        self.upstream: str = ""  # empty for a reply, and for a split
+        self.split: Parts | None = None
         self.reply: Reply | None = None
         self.max_body = 0
         self.max_in_flight = 0  # 0: no bound

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -36,6 +36,14 @@ class Plane(Protocol):
     def set_addresses(
         self, upstream: str, host: str, port: int, addresses: list[str], error: str | None
     ) -> None: ...
+
+    def set_health(self, upstream: str, host: str, port: int, address: str, healthy: bool) -> None: ...
+
+    def force_breaker(self, upstream: str, target: str, state: str, until: float) -> None: ...
+
+    def on_breaker(self, tell: Callable[[Mapping[str, object]], None]) -> None: ...
+
+    def breakers(self) -> Iterable[Mapping[str, object]]: ...
 
     def set_store(self, store: LimiterOptions | None) -> None: ...
 

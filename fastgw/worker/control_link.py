@@ -60,6 +60,7 @@ class ControlLink:
             on_rejected=self._on_rejected,
         )
         plane.on_unknown_key(lambda source: self._send(messages.unknown_key(source)))
+        plane.on_breaker(self._send)
         self._note_version(birth.snapshot)
 
     def attach(self, fd: int) -> None:
@@ -101,6 +102,8 @@ class ControlLink:
     def _say_hello(self) -> None:
         snapshot = self.follower.snapshot
         self._send(messages.hello(self._index, os.getpid(), snapshot.version, self.follower.document.hash))
+        for state in self._plane.breakers():
+            self._send(state)
 
     def _on_message(self, received: Received) -> None:
         message = received.message
@@ -121,6 +124,18 @@ class ControlLink:
         elif received.type == "keys":
             self.set_keys(message)
             self._on_addresses()
+        elif received.type == "health":
+            self._plane.set_health(
+                str(message["upstream"]),
+                str(message["host"]),
+                int(message["port"]),
+                str(message["address"]),
+                bool(message["healthy"]),
+            )
+        elif received.type == "force_breaker":
+            self._plane.force_breaker(
+                str(message["upstream"]), str(message["target"]), str(message["state"]), float(message["until"])
+            )
         elif received.type == "instances":
             self._plane.set_instances(int(message["count"]))
         if received.fd is not None:
@@ -150,6 +165,6 @@ class ControlLink:
         self._slot.set(Word.VERSION, snapshot.version)
         self._slot.set(Word.VERSION_AT, int(self._clock.now() * 1000))
 
-    def _send(self, message: messages.Message) -> None:
+    def _send(self, message: Mapping[str, object]) -> None:
         if self._channel is not None:
             self._channel.send(message)

@@ -23,6 +23,7 @@ from fastgw.limiter.limiter import Verdict
 from fastgw.model.exchange import Exchange
 from fastgw.model.messages import Reply, RequestLine
 from fastgw.policy.runtime import Runtime
+from fastgw.upstream.breaker import Transition
 from fastgw.upstream.registry import Registry
 from tests.upstream.fakes import Bench
 
@@ -113,7 +114,10 @@ class Gateway:
         self.reading, self._writing = os.pipe()
         self.bench = Bench()
         self.snapshot = compiled({**PLAIN, **plain})
-        registry = Registry(self.bench.shared, Random(1).random)
+        self.transitions: list[tuple[str, str, Transition]] = []
+        registry = Registry(
+            self.bench.shared, Random(1).random, lambda *said: self.transitions.append(said)
+        )
         registry.reconcile(self.snapshot.upstreams)
         self.log = AccessLog(self._writing, 0, lambda seconds, call: None, lambda lost: None)
         slot = SeriesMemory(1, 4096, 65536).slot(0)

@@ -123,6 +123,18 @@ class Plane:
     def on_unknown_key(self, tell) -> None:
         pass
 
+    def set_health(self, upstream, host, port, address, healthy) -> None:
+        self.log(f"health {upstream} {host}:{port} {address} {healthy}")
+
+    def force_breaker(self, upstream, target, state, until) -> None:
+        self.log(f"force {upstream} {target} {state}")
+
+    def on_breaker(self, tell) -> None:
+        pass
+
+    def breakers(self):
+        return ()
+
     def set_instances(self, count) -> None:
         self.log(f"instances {count}")
 

@@ -133,9 +133,19 @@ def test_p2c_prefers_the_faster_and_never_the_worst() -> None:
 def test_p2c_weighs_latency_against_load() -> None:
     slow, fast = Peer("slow", 1, 0, 0.010), Peer("fast", 1, 8, 0.001)
     balancer = make_balancer("p2c", Random(1).random)
-    assert balancer.pick([slow, fast], None, 0) is fast  # 9 * 1 ms against 1 * 10 ms
-    fast.in_flight = 10
+    fast.in_flight = 4
+    assert balancer.pick([slow, fast], None, 0) is fast  # 5 * 1 ms against 1 * 10 ms
+    fast.in_flight = 20
     assert balancer.pick([slow, fast], None, 0) is slow
+
+
+def test_p2c_measures_both_of_two_that_are_nearly_equal() -> None:
+    """As long as one is less than twice as bad as the other, it gets a part that falls with how much worse it is."""
+    one, other = Peer("one", 1, 0, 0.0010), Peer("other", 1, 0, 0.0013)
+    share = shares("p2c", [one, other])
+    assert share["other"] == pytest.approx(0.5 * 0.7, abs=0.03)
+    other.ewma = 0.0021
+    assert shares("p2c", [one, other])["other"] == 0.0
 
 
 def test_p2c_does_not_pour_everything_on_an_unmeasured_target() -> None:

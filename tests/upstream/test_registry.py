@@ -7,16 +7,18 @@ from random import Random
 
 import pytest
 
+from fastgw.model.exchange import Exchange
 from fastgw.upstream.registry import Registry
 from fastgw.upstream.target import Target
 from tests.upstream.fakes import Bench, upstream
 
+EXCHANGE = Exchange(None, b"GET", b"/", b"", False, 0.0, 0)
 ONE, TWO = "http://127.0.0.1:9001", "http://127.0.0.1:9002"
 
 
 @pytest.fixture
 def registry(bench: Bench) -> Iterator[Registry]:
-    made = Registry(bench.shared, Random(1).random)
+    made = Registry(bench.shared, Random(1).random, lambda *said: None)
     yield made
     made.abort()
 
@@ -92,10 +94,10 @@ def test_an_upstream_that_is_gone_is_retired(registry: Registry) -> None:
 def test_the_way_to_balance_may_change(registry: Registry) -> None:
     registry.reconcile({"app": upstream("app", [ONE, TWO], balance="round_robin")})
     app = registry.upstreams["app"]
-    assert {app.choose() for _ in range(2)} == set(app.targets)
+    assert {app.choose(EXCHANGE, 0.0) for _ in range(2)} == set(app.targets)
     registry.reconcile({"app": upstream("app", [ONE, TWO], balance="least_requests")})
     app.targets[0].in_flight = 5
-    assert all(app.choose() is app.targets[1] for _ in range(10))
+    assert all(app.choose(EXCHANGE, 0.0) is app.targets[1] for _ in range(10))
 
 
 def test_the_bound_follows(registry: Registry) -> None:
@@ -112,7 +114,7 @@ def test_a_name_waits_for_its_addresses(registry: Registry) -> None:
     registry.reconcile({"app": upstream("app", ["http://app.internal:9001"])})
     app = registry.upstreams["app"]
     assert app.unresolved()
-    assert app.choose() is None
+    assert app.choose(EXCHANGE, 0.0) is None
     assert app.why_none()
     app.resolve("app.internal", 9001, ("10.0.0.1", "10.0.0.2"), None)
     assert not app.unresolved()
@@ -160,7 +162,7 @@ def test_a_second_name_that_is_not_resolved_yet_is_seen(registry: Registry) -> N
     app = registry.upstreams["app"]
     assert app.unresolved()
     assert labels(registry) == ["127.0.0.1:9001"]
-    assert app.choose() is app.targets[0]
+    assert app.choose(EXCHANGE, 0.0) is app.targets[0]
 
 
 def test_averages_fade_together(registry: Registry) -> None:
@@ -172,7 +174,7 @@ def test_averages_fade_together(registry: Registry) -> None:
 
 
 def test_an_abort_retires_everything(bench: Bench) -> None:
-    registry = Registry(bench.shared, Random(1).random)
+    registry = Registry(bench.shared, Random(1).random, lambda *said: None)
     registry.reconcile({"app": upstream("app", [ONE, TWO])})
     registry.abort()
     assert all(target.pool.generation == -1 for target in registry.upstreams["app"].targets)

@@ -25,12 +25,30 @@ class Plane:
     def __init__(self) -> None:
         self.keys: list[tuple[str, list[dict[str, Any]], str | None]] = []
         self.ask: Any = None
+        self.tell: Any = None
+        self.health: list[tuple[Any, ...]] = []
+        self.forced: list[tuple[Any, ...]] = []
+        self.heard = asyncio.Event()
 
     def set_keys(self, issuer: str, keys: list[dict[str, Any]], error: str | None) -> None:
         self.keys.append((issuer, keys, error))
 
     def on_unknown_key(self, tell: Any) -> None:
         self.ask = tell
+
+    def on_breaker(self, tell: Any) -> None:
+        self.tell = tell
+
+    def breakers(self) -> list[messages.Message]:
+        return [messages.breaker("app", "", "open", "failures", 1.0, 2.0, False)]
+
+    def set_health(self, *said: Any) -> None:
+        self.health.append(said)
+        self.heard.set()
+
+    def force_breaker(self, *said: Any) -> None:
+        self.forced.append(said)
+        self.heard.set()
 
 
 def base(*urls: str | None) -> SimpleNamespace:
@@ -101,7 +119,7 @@ async def test_keys_that_it_was_born_with_count(world: World) -> None:
 
 
 async def test_an_unknown_key_is_asked_for(world: World) -> None:
-    (hello,) = await world.heard()
+    hello, _ = await world.heard()
     assert hello.message == messages.hello(0, os.getpid(), 1, "h")
     world.plane.ask(URL)
     (asked,) = await world.heard()
@@ -115,3 +133,22 @@ async def test_without_issuers_nothing_is_waited_for() -> None:
     one.control.close()
     async with asyncio.timeout(5):
         await one.came.wait()
+
+
+async def test_health_and_an_operators_word_reach_the_data_plane(world: World) -> None:
+    world.control.send(messages.health("app", "app.test", 80, "192.0.2.1", False, "status 500"))
+    world.control.send(messages.force_breaker("app", "192.0.2.1:80", "open", 99.5))
+    async with asyncio.timeout(5):
+        while not world.plane.forced:
+            await world.plane.heard.wait()
+            world.plane.heard.clear()
+    assert world.plane.health == [("app", "app.test", 80, "192.0.2.1", False)]
+    assert world.plane.forced == [("app", "192.0.2.1:80", "open", 99.5)]
+
+
+async def test_control_learns_of_open_circuits_at_hello_and_of_every_change(world: World) -> None:
+    heard = await world.heard()
+    assert [one.type for one in heard] == ["hello", "breaker"]
+    world.plane.tell(messages.breaker("app", "", "closed", "2 probes succeeded", 3.0, 0.0, False))
+    (again,) = await world.heard()
+    assert (again.type, again.message["state"]) == ("breaker", "closed")

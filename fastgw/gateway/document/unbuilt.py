@@ -22,20 +22,8 @@ def _false(value: Any) -> bool:
     return value is None or value is False or value == "false"
 
 
-def _zero(value: Any) -> bool:
-    return value is None or value in ("0ms", "0s", "0m", "0h")
-
-
 def _not_redis(value: Any) -> bool:
     return bool(value != "redis")
-
-
-def _not_hash(value: Any) -> bool:
-    return bool(value != "hash")
-
-
-def _one_attempt(value: Any) -> bool:
-    return value is None or (isinstance(value, dict) and value.get("attempts") in (1, "1"))
 
 
 def _plain_http(value: Any) -> bool:
@@ -53,15 +41,7 @@ UNBUILT: Final[tuple[tuple[tuple[str, ...], IsOff], ...]] = (
     (("cache",), _empty),
     (("tests",), _empty),
     (("upstreams", ANY, "targets", ANY), _plain_http),
-    (("upstreams", ANY, "balance"), _not_hash),
-    (("upstreams", ANY, "hash_on"), _empty),
-    (("upstreams", ANY, "retries"), _one_attempt),
-    (("upstreams", ANY, "breaker"), _empty),
-    (("upstreams", ANY, "health"), _empty),
-    (("upstreams", ANY, "slow_start"), _zero),
     (("upstreams", ANY, "tls"), _empty),
-    (("routes", ANY, "split"), _empty),
-    (("routes", ANY, "sticky"), _empty),
     (("routes", ANY, "cache"), _empty),
 )
 
@@ -77,7 +57,7 @@ def _what(pattern: tuple[str, ...], value: Any) -> str:
     key = pattern[-1]
     if key == ANY:
         return "https://"
-    return f"{key}: {value}" if isinstance(value, str | bool) and key != "hash_on" else key
+    return f"{key}: {value}" if isinstance(value, str | bool) else key
 
 
 def _matches(value: Any, pattern: tuple[str, ...], path: Path) -> Iterator[tuple[Path, Any]]:

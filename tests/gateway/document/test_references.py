@@ -29,9 +29,9 @@ def test_names_are_looked_up_in_routes_that_are_wrong_otherwise(problems: Proble
     assert any('no upstream "nope"' in line for line in found)
 
 
-def test_what_unbuilt_features_refer_to_is_not_complained_about_twice(problems: Problems) -> None:
-    (found,) = problems(HEAD + "- {name: a, split: {nope: 1}}\n")
-    assert "not supported" in found
+def test_a_split_names_upstreams_too(problems: Problems) -> None:
+    (found,) = problems(HEAD + "- {name: a, split: {app: 9, nope: 1}}\n")
+    assert 'routes[0].split.nope: there is no upstream "nope"' in found
 
 
 def test_an_issuer_that_does_not_exist(problems: Problems) -> None:

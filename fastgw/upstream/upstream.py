@@ -1,0 +1,322 @@
+"""A named service in this worker: its targets, and which of them gets the next attempt (phase 8).
+
+It survives as long as its name, a target as long as its address. What may not live here: attempts, HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from fastgw.config.address import DEFAULT_PORTS
+from fastgw.http1.memo import Streak
+from fastgw.model.exchange import Exchange
+from fastgw.model.keys import KeyOf, key_of, point_of
+from fastgw.model.messages import Reply
+from fastgw.upstream.balance import Balancer, make_balancer
+from fastgw.upstream.breaker import CLOSED, Breaker, Transition
+from fastgw.upstream.budget import RetryBudget
+from fastgw.upstream.options import RetriesOptions, TargetOptions, UpstreamOptions
+from fastgw.upstream.slow_start import taking_part
+from fastgw.upstream.target import MAX_UNHEARD, Target
+from fastgw.upstream.tls import TlsTarget, server_name
+from fastgw.upstream.wire import Shared
+
+Key = tuple[str, int, str]  # host as configured or unix path, port, address
+
+# What a breaker told: the upstream, the target's label (empty for the upstream itself), and what happened.
+OnTransition = Callable[[str, str, Transition], None]
+
+_NO_STATUSES: Final[frozenset[int]] = frozenset()
+
+
+class Upstream:
+    """`single` is the only target, where there is nothing to choose; `breaker` is None where none is configured."""
+
+    __slots__ = (
+        "_balancer", "_errors", "_health", "_key_of", "_on_transition", "_random", "_resolved", "_shared", "_targets",
+        "attempts", "balance", "breaker", "budget", "calm", "failing", "in_flight", "max_in_flight", "name",
+        "options", "refusal", "retry_statuses", "retry_words", "simple", "single", "streak", "targets", "watched",
+    )  # fmt: skip
+
+    def __init__(
+        self, options: UpstreamOptions, shared: Shared, random: Callable[[], float], on_transition: OnTransition
+    ) -> None:
+        self.name = options.name
+        self.options = options
+        self._shared = shared
+        self._random = random
+        self._on_transition = on_transition
+        self._targets: dict[Key, Target] = {}
+        self._resolved: dict[tuple[str, int], tuple[str, ...]] = {}
+        self._errors: dict[tuple[str, int], str] = {}
+        self._health: dict[Key, bool] = {}  # also of addresses that are not known yet
+        self.targets: tuple[Target, ...] = ()
+        self.single: Target | None = None
+        self.simple: Target | None = None  # the same, where there is no breaker to ask and no retry to budget for
+        self.streak = Streak()
+        self.in_flight = 0
+        self.max_in_flight = 0
+        self.balance = ""
+        self._balancer: Balancer[Target] | None = None
+        self._key_of: KeyOf | None = None  # of an exchange, where it decides the target
+        self.breaker: Breaker | None = None
+        self.refusal: tuple[int, Reply] | None = None  # the last one while it was open; gateway's
+        self.calm = True  # all targets are fit and warm: nothing for `tick` to do but the breakers' windows
+        # From the options `retries` and `breaker`.
+        self.attempts = 1
+        self.retry_words: frozenset[str] = frozenset()
+        self.retry_statuses = _NO_STATUSES
+        self.budget = RetryBudget(0.0)
+        self.failing = _NO_STATUSES  # statuses that are failures to the breaker
+        self.watched = _NO_STATUSES  # statuses that are of interest to either
+        self.configure(options)
+
+    def configure(self, options: UpstreamOptions) -> None:
+        """Take over changed options; unchanged targets keep their pools, breakers their state."""
+        self.options = options
+        self.max_in_flight = options.max_in_flight or 0
+        if options.balance != self.balance:
+            self.balance = options.balance
+            self._balancer = make_balancer(options.balance, self._random)
+        self._key_of = key_of(options.hash_on or "client_ip") if options.balance == "hash" else None
+        self._configure_retries(options.retries)
+        self.breaker = self._configured(self.breaker, "")
+        self.failing = frozenset(options.breaker.statuses) if options.breaker else _NO_STATUSES
+        self.watched = self.failing | self.retry_statuses
+        self._refresh()
+
+    def _configure_retries(self, retries: RetriesOptions | None) -> None:
+        words = retries.when if retries is not None else ()
+        self.attempts = retries.attempts if retries is not None else 1
+        self.retry_words = frozenset(word for word in words if not word.isdigit())
+        self.retry_statuses = frozenset(int(word) for word in words if word.isdigit())
+        self.budget.configure(retries.budget if retries is not None else 0.0)
+
+    def _configured(self, breaker: Breaker | None, label: str) -> Breaker | None:
+        options = self.options.breaker
+        if options is None:
+            return None
+        now = self._shared.clock.now()
+        if breaker is not None:
+            breaker.configure(options, now)
+            return breaker
+        return Breaker(options, now, self._random, partial(self._transition, label))
+
+    # --- names and health -----------------------------------------------------------------------------------------
+
+    def resolve(self, host: str, port: int, addresses: tuple[str, ...], error: str | None) -> None:
+        """What control found for a name. An error keeps the last good addresses."""
+        where = (host, port)
+        if error is not None:
+            self._errors[where] = error
+            return
+        self._errors.pop(where, None)
+        if self._resolved.get(where) != addresses:
+            self._resolved[where] = addresses
+            self._refresh()
+
+    def unresolved(self) -> bool:
+        """A name for which neither addresses nor an error have come yet."""
+        return any(
+            not target.unix_path
+            and _literal(target.host) is None
+            and (target.host, target.port) not in self._resolved
+            and (target.host, target.port) not in self._errors
+            for target in self.options.targets
+        )
+
+    def why_none(self) -> str:
+        return next(iter(self._errors.values()), "no address is known for any target yet")
+
+    def set_health(self, host: str, port: int, address: str, healthy: bool) -> None:
+        """What the active checks found, by the target's identity."""
+        key = (host, port, address)
+        self._health[key] = healthy
+        target = self._targets.get(key)
+        if target is not None and target.healthy != healthy:
+            target.healthy = healthy
+            if healthy:
+                target.returned(self._shared.clock.now())
+            self.calm = False
+
+    # --- which target ---------------------------------------------------------------------------------------------
+
+    def choose(
+        self, exchange: Exchange, now: float, exclude: Target | None = None, replayable: bool = True
+    ) -> Target | None:
+        """The target of the next attempt, or None where none has an address or every circuit is open.
+
+        `exclude` just failed and comes last. A target that failed before is tried with an attempt that could be
+        repeated elsewhere (`replayable`), and with others only where nothing else is left.
+        """
+        balancer = self._balancer
+        targets = self.targets
+        if balancer is None or not targets:
+            return None
+        point = 0 if self._key_of is None else point_of(self._key_of(exchange))
+        fit = [target for target in targets if target.fit()]
+        if len(fit) < len(targets):
+            self.calm = False
+            if replayable:
+                for target in targets:
+                    if target is not exclude and target.healthy and target.wants_trial(now):
+                        return target
+            fit = [target for target in fit if target is not exclude] or self._last_resort(fit, now, exclude)
+            if not fit:
+                return None
+        if self.calm:
+            return balancer.pick(fit, exclude, point)
+        return balancer.pick(taking_part(fit, exclude, point, self._random), exclude, point)
+
+    def _last_resort(self, fit: list[Target], now: float, exclude: Target | None) -> list[Target]:
+        """No target is as it should be. Health never ejects the last one; an open circuit does."""
+        others = [target for target in self.targets if target is not exclude and target.admits(now)]
+        healthy = [target for target in others if target.healthy]
+        awake = [target for target in healthy if not target.resting and target.unheard < MAX_UNHEARD]
+        if awake or healthy or others:
+            return awake or healthy or others
+        return fit or [target for target in self.targets if target.admits(now)]
+
+    def retry_after(self, now: float) -> int:
+        """Seconds until an attempt may be let in again: of the upstream's circuit, or the first of its targets'."""
+        if self.breaker is not None and self.breaker.state is not CLOSED:
+            return self.breaker.retry_after(now)
+        times = [target.breaker.retry_after(now) for target in self.targets if target.breaker is not None]
+        return min(times, default=1)
+
+    def settle(
+        self, target: Target, tickets: tuple[int, int], verdict: bool | None, now: float, cause: str = ""
+    ) -> None:
+        """What became of an attempt: an answer, a failure (with its cause), or nothing that says anything (None)."""
+        for breaker, ticket in ((self.breaker, tickets[0]), (target.breaker, tickets[1])):
+            if breaker is None or not ticket:
+                continue
+            if verdict is None:
+                breaker.dropped(ticket, now)
+            elif verdict:
+                breaker.succeeded(ticket, now)
+            else:
+                breaker.failed(ticket, now, cause)
+
+    # --- breakers and time ----------------------------------------------------------------------------------------
+
+    def force(self, label: str, state: str, until: float, now: float) -> None:
+        """An operator's word: `open` or `closed` until then, or `auto`. An unknown label is a target that is gone."""
+        breaker = self.breaker
+        if label and self.single is None:
+            breaker = next((target.breaker for target in self.targets if target.label == label), None)
+        if breaker is None:
+            return
+        if state == "auto":
+            breaker.unforce(now)
+        else:
+            breaker.force(state, until, now)
+
+    def tick(self, now: float) -> bool:
+        """Ten times a second while it is not calm, else once; True while it is to be called that often."""
+        calm = self._tick_breaker(self.breaker, now)
+        for target in self.targets:
+            calm = self._tick_breaker(target.breaker, now) and calm
+            if target.warm_from:
+                target.warm(now)
+            if target.warm_from or not target.fit():
+                calm = False
+        self.calm = calm
+        return not calm
+
+    def _tick_breaker(self, breaker: Breaker | None, now: float) -> bool:
+        if breaker is None:
+            return True
+        breaker.tick(now)
+        return breaker.state is CLOSED
+
+    def _transition(self, label: str, transition: Transition) -> None:
+        self.calm = False
+        if transition.state is CLOSED and label:
+            for target in self.targets:
+                if target.label == label:
+                    target.returned(transition.at)
+        self._on_transition(self.name, label, transition)
+
+    def breakers(self) -> list[tuple[str, Breaker]]:
+        """Label (empty for the upstream's own) and breaker."""
+        found = [("", self.breaker), *((target.label, target.breaker) for target in self.targets)]
+        return [(label, breaker) for label, breaker in found if breaker is not None]
+
+    def fade(self) -> None:
+        for target in self.targets:
+            target.fade()
+
+    # --- following the document and the resolver ------------------------------------------------------------------
+
+    def _refresh(self) -> None:
+        wanted: dict[Key, TargetOptions] = {}
+        for options in self.options.targets:
+            for address in self._addresses(options):
+                wanted[(options.unix_path or options.host, options.port, address)] = options
+        for key in [key for key in self._targets if key not in wanted]:
+            self._targets.pop(key).pool.retire()
+            self._health.pop(key, None)
+        first = not self._targets
+        now = self._shared.clock.now()
+        for key, options in wanted.items():
+            target = self._targets.get(key)
+            if target is None:
+                target = self._targets[key] = self._make(options, key[2])
+                target.healthy = self._health.get(key, True)
+                target.slow_start = self.options.slow_start
+                if not first:
+                    target.returned(now)
+            else:
+                target.weight = options.weight
+                target.slow_start = self.options.slow_start
+                target.warm(now)
+                target.secure(self._tls(options), _host_field(options))
+                target.pool.configure(self.options.connections)
+            target.breaker = self._configured(target.breaker, target.label) if len(wanted) > 1 else None
+        self.targets = tuple(self._targets[key] for key in wanted)
+        self.single = self.targets[0] if len(self.targets) == 1 else None
+        self.simple = self.single if self.breaker is None and self.attempts == 1 else None
+        self.calm = False
+
+    def _addresses(self, options: TargetOptions) -> tuple[str, ...]:
+        if options.unix_path:
+            return ("",)
+        literal = _literal(options.host)
+        return (literal,) if literal is not None else self._resolved.get((options.host, options.port), ())
+
+    def _make(self, options: TargetOptions, address: str) -> Target:
+        if options.unix_path:
+            label = f"unix:{options.unix_path}"
+        else:
+            label = f"[{address}]:{options.port}" if ":" in address else f"{address}:{options.port}"
+        return Target(
+            label, address, options.port, options.unix_path, _host_field(options), options.weight,
+            self.options.connections, self._shared, self.streak, self._tls(options),
+        )  # fmt: skip
+
+    def _tls(self, options: TargetOptions) -> TlsTarget | None:
+        if options.scheme != "https":
+            return None
+        tls = self.options.tls
+        return TlsTarget(self._shared.tls_contexts.of(tls), server_name(tls, options.host))
+
+    def retire(self) -> None:
+        for target in self._targets.values():
+            target.pool.retire()
+
+
+def _host_field(options: TargetOptions) -> bytes:
+    if options.unix_path:
+        return b"localhost"
+    name = f"[{options.host}]" if ":" in options.host else options.host
+    return (name if options.port == DEFAULT_PORTS[options.scheme] else f"{name}:{options.port}").encode()
+
+
+def _literal(host: str) -> str | None:
+    """The host itself where it is an address already."""
+    if ":" in host or host.replace(".", "").isdigit():
+        return host
+    return None
