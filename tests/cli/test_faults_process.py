@@ -11,33 +11,30 @@ import urllib.request
 
 import pytest
 
+from tests.support.faults import fault_process
+
 MODULE = [sys.executable, "-m", "fastgw.cli.faults"]
 
 
 def test_it_says_where_it_is_is_told_and_ends():
-    arguments = ["--listen", "a=127.0.0.1:0", "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0"]
-    process = subprocess.Popen([*MODULE, *arguments, "--order", '{"mode": "status"}'], stdout=subprocess.PIPE)
-    try:
-        assert process.stdout is not None
-        said = json.loads(process.stdout.readline())
-        second = next(name for name in said["targets"] if name != "a")
-        assert said["targets"][second] == second
+    arguments = ["--listen", "a=127.0.0.1:0", "--listen", "127.0.0.1:0", "--proxy", "p=127.0.0.1:0,a"]
+    with fault_process(*arguments, "--order", '{"mode": "status"}') as faults:
+        second = next(name for name in faults.addresses if name not in "ap")
+        assert faults.addresses[second] == second
         with pytest.raises(urllib.error.HTTPError) as raised:
-            urllib.request.urlopen(f"http://{said['targets']['a']}/x", timeout=5)
+            urllib.request.urlopen(f"{faults.url('p')}/x", timeout=5)
         raised.value.close()
         assert raised.value.code == 503
-        told = urllib.request.Request(
-            f"http://{said['control']}/_fault/a", data=b'{"mode": "ok"}', method="PUT"
-        )
-        with urllib.request.urlopen(told, timeout=5) as answer:
-            assert json.load(answer)["requests"] == 1
-        with urllib.request.urlopen(f"http://{said['targets']['a']}/x", timeout=5) as answer:
-            assert json.load(answer)["target"] == "a"
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(5) == 0
-    finally:
-        process.kill()
-        process.communicate()
+        assert faults.tell("a", "ok", seconds=60)["requests"] == 1
+        for name in faults.addresses:
+            if name != second:
+                with urllib.request.urlopen(f"{faults.url(name)}/x", timeout=5) as answer:
+                    assert json.load(answer)["target"] == "a"
+        assert faults.counts("a")["requests"] == 3
+        faults.restart_counts()
+        assert (faults.counts("a")["requests"], faults.counts(second)["mode"]) == (0, "ok")
+        faults.process.send_signal(signal.SIGTERM)
+        assert faults.process.wait(5) == 0
 
 
 @pytest.mark.parametrize(
@@ -47,6 +44,7 @@ def test_it_says_where_it_is_is_told_and_ends():
         (["--listen", "here"], "no HOST:PORT"),
         (["--listen", "127.0.0.1:99999"], "no HOST:PORT"),
         (["--listen", "a=127.0.0.1:0", "--listen", "a=127.0.0.1:0"], "two are named a"),
+        (["--proxy", "127.0.0.1:0"], "no HOST:PORT"),
         (["--listen", "127.0.0.1:0", "--order", "{"], "JSON"),
         (["--listen", "127.0.0.1:0", "--order", '{"mode": "nap"}'], "none of ok"),
     ],

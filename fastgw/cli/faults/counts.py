@@ -76,7 +76,7 @@ class Counts:
         return {
             "requests": self.requests,
             "methods": dict(self.methods),
-            "checks": self.checks,
+            "health_checks": self.checks,
             "faults": dict(self.faults),
             "answered": self.answered,
             "connections": self.connections,

@@ -6,6 +6,7 @@ from typing import Any, Self, TypeVar
 
 from fastgw.cli.faults.control import Control
 from fastgw.cli.faults.counts import Deliveries
+from fastgw.cli.faults.proxy import Proxy
 from fastgw.cli.faults.service import Service
 from fastgw.cli.faults.upstream import Upstream
 
@@ -24,6 +25,13 @@ class Faults:
     def upstream(self, name: str = "", host: str = "127.0.0.1", port: int = 0) -> Upstream:
         return self._added(Upstream(name, host, port, self.deliveries, self._control))
 
+    def proxy(
+        self, to: Service | tuple[str, int], name: str = "", host: str = "127.0.0.1", port: int = 0
+    ) -> Proxy:
+        """In front of one of ours, or of any address."""
+        address = to.door.address if isinstance(to, Service) else to
+        return self._added(Proxy(name, host, port, self.deliveries, address))
+
     def control(self, host: str = "127.0.0.1", port: int = 0) -> str:
         """A port that only answers `/_fault`, of all services; its address."""
         # Not among the services, so nothing they are told reaches it.
@@ -32,6 +40,9 @@ class Faults:
         return service.label
 
     def _added(self, service: S) -> S:
+        if service.name in self.services:
+            service.close()
+            raise ValueError(f"two are named {service.name}")
         self.services[service.name] = service
         return service
 
