@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from fastgw.upstream.budget import RetryBudget
     from fastgw.upstream.target import Target
 
-NO_TICKETS: Final = (0, 0)
-
-
 class Stage(IntEnum):
     """IDLE -> HELD -> IDLE; IDLE -> CONNECTING | QUEUED | SENT; CONNECTING, QUEUED -> SENT; SENT -> ANSWERING | TUNNEL;
     any -> IDLE."""
@@ -56,8 +53,8 @@ class Choice(Waiter, Timed):
 
     __slots__ = (
         "_budget", "_chunked", "_client", "_connection", "_engine", "_exchange", "_held", "_held_size", "_interim",
-        "_queue_until", "_replayed", "_route", "_sent_at", "_sent_before", "_spent", "_stage", "_target", "_tickets",
-        "_total_until", "_touched", "_tries", "_upstream", "deadline", "waiting", "wake",
+        "_own_ticket", "_queue_until", "_replayed", "_route", "_sent_at", "_sent_before", "_spent", "_stage",
+        "_target", "_ticket", "_total_until", "_touched", "_tries", "_upstream", "deadline", "waiting", "wake",
     )  # fmt: skip
 
     def __init__(self, engine: Engine, client: Downstream) -> None:
@@ -84,7 +81,7 @@ class Choice(Waiter, Timed):
         self._target: Target | None = None
         self._connection: Wire | None = None
         self._sent_at = 0.0  # where it went the long way: what came before is no latency of the target's
-        self._tickets = NO_TICKETS  # of the upstream's breaker and the target's
+        self._ticket = self._own_ticket = 0  # of the upstream's breaker and the target's
         self._queue_until = NEVER
         self._chunked = False  # the answer's body is chunked by us
         self._held: list[bytes] | None = None  # request body sent so far, while it could still be replayed
@@ -111,10 +108,8 @@ class Choice(Waiter, Timed):
                 return None
             target.unheard += 1
             if target.breaker is not None:
-                self._tickets = ticket, target.breaker.admit(now)
-                return target
-        if ticket:
-            self._tickets = ticket, 0
+                self._own_ticket = target.breaker.admit(now)
+        self._ticket = ticket
         return target
 
     def _replayable(self, exchange: Exchange) -> bool:
@@ -134,9 +129,11 @@ class Choice(Waiter, Timed):
         target, upstream = self._target, self._upstream
         if verdict:
             self._give_back(True)
-        if self._tickets is not NO_TICKETS and target is not None and upstream is not None:
-            tickets, self._tickets = self._tickets, NO_TICKETS
-            upstream.settle(target, tickets, verdict, self._engine.clock.now(), cause)
+        if self._ticket or self._own_ticket:
+            tickets = self._ticket, self._own_ticket
+            self._ticket = self._own_ticket = 0
+            if target is not None and upstream is not None:
+                upstream.settle(target, tickets, verdict, self._engine.clock.now(), cause)
 
     def _leave(self) -> None:
         """The attempt is over: no count and no place stays behind."""

@@ -10,13 +10,14 @@ from typing import Final
 
 from fastgw.errors import Reason, Source
 from fastgw.gateway import pipeline
-from fastgw.gateway.choice import ANSWERING, DRAINING, IDLE, NO_TICKETS, QUEUED, TUNNEL
+from fastgw.gateway.choice import ANSWERING, DRAINING, IDLE, QUEUED, TUNNEL
 from fastgw.gateway.heads import answer_head, timing_line
 from fastgw.gateway.tunnel import Tunnel
 from fastgw.http1.body import chunk, last_chunk
 from fastgw.model.deadlines import NEVER
 from fastgw.model.exchange import Exchange
 from fastgw.model.messages import Framing, ResponseHead
+from fastgw.upstream.breaker import CLOSED
 
 # See attempt.py for what a member looked up on its class costs.
 _UPSTREAM: Final = Source.UPSTREAM
@@ -64,10 +65,18 @@ class Forward(Tunnel):
             client = self._client
             client.write(data)
             exchange.upstream_seconds = seconds
-            tickets = self._tickets
-            if tickets is not NO_TICKETS:
-                self._tickets = NO_TICKETS
-                upstream.settle(target, tickets, True, now)
+            ticket = self._ticket
+            if ticket:
+                breaker = upstream.breaker
+                if breaker is None or breaker.era != ticket or breaker.state is not CLOSED or self._own_ticket:
+                    self._judge(True)
+                else:
+                    # `Upstream.settle` of the usual case, written out: 0.5 us.
+                    self._ticket = 0
+                    breaker.ok += 1
+                    breaker.failures_in_row = 0
+            elif self._own_ticket:
+                self._judge(True)
             # `_release` of an exchange that went the short way
             self._connection = self._target = self._exchange = None
             self._stage = IDLE

@@ -3,9 +3,9 @@
     1  admit           pipeline.run: the edge has checked framing and sizes; in-flight bounds, then gateway_limits
     2  route           routing.table
     3+ the policies    REQUEST_POLICIES below; each route's chain is that tuple without the absent ones
-    8  balance         upstream.balance, in forward.py
+    8  breaker, balance  upstream.choose, asked by choice.py for every attempt
     9  rewrite         heads.py
-    10 forward         forward.py
+    10 forward         attempt.py, retries.py, forward.py
     11 the answer      heads.py: response headers, also over local replies
     12 account         account.ledger, exactly once
 
@@ -42,7 +42,6 @@ REQUEST_POLICIES: tuple[Build, ...] = (
     _auth,  # 5: auth, scopes
     lambda route, base: limits.build_after(route.name, route.limits, _on_error(base)),  # 6
     # 7: cache lookup
-    # 8: breaker
 )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from fastgw.errors import Reason, Retry
 from fastgw.gateway import pipeline
 from fastgw.gateway.attempt import Attempt
-from fastgw.gateway.choice import NO_TICKETS, SENT
+from fastgw.gateway.choice import SENT
 from fastgw.model.exchange import Exchange
 from fastgw.model.messages import ResponseHead
 
@@ -100,8 +100,8 @@ class Retries(Attempt):
             self._engine.refused_retry(upstream.name, "breaker")
             return None
         if not upstream.budget.take(upstream.in_flight, target.steady()):
-            tickets, self._tickets = self._tickets, NO_TICKETS
-            upstream.settle(target, tickets, None, now)
+            upstream.settle(target, (self._ticket, self._own_ticket), None, now)
+            self._ticket = self._own_ticket = 0
             target.unheard = max(0, target.unheard - 1)
             self._engine.refused_retry(upstream.name, "budget")
             return None

@@ -36,8 +36,8 @@ class Upstream:
 
     __slots__ = (
         "_balancer", "_errors", "_health", "_key_of", "_on_transition", "_random", "_resolved", "_shared", "_targets",
-        "attempts", "balance", "breaker", "budget", "calm", "failing", "in_flight", "max_in_flight", "name",
-        "options", "refusal", "retry_statuses", "retry_words", "simple", "single", "streak", "targets", "watched",
+        "attempts", "balance", "breaker", "budget", "calm", "failing", "guarded", "in_flight", "max_in_flight",
+        "name", "options", "refusal", "retry_statuses", "retry_words", "single", "streak", "targets", "watched",
     )  # fmt: skip
 
     def __init__(
@@ -54,7 +54,7 @@ class Upstream:
         self._health: dict[Key, bool] = {}  # also of addresses that are not known yet
         self.targets: tuple[Target, ...] = ()
         self.single: Target | None = None
-        self.simple: Target | None = None  # the same, where there is no breaker to ask and no retry to budget for
+        self.guarded = False  # there is a breaker to ask, or a budget for retries to keep
         self.streak = Streak()
         self.in_flight = 0
         self.max_in_flight = 0
@@ -85,6 +85,7 @@ class Upstream:
         self.breaker = self._configured(self.breaker, "")
         self.failing = frozenset(options.breaker.statuses) if options.breaker else _NO_STATUSES
         self.watched = self.failing | self.retry_statuses
+        self.guarded = self.breaker is not None or self.attempts > 1
         self._refresh()
 
     def _configure_retries(self, retries: RetriesOptions | None) -> None:
@@ -278,7 +279,6 @@ class Upstream:
             target.breaker = self._configured(target.breaker, target.label) if len(wanted) > 1 else None
         self.targets = tuple(self._targets[key] for key in wanted)
         self.single = self.targets[0] if len(self.targets) == 1 else None
-        self.simple = self.single if self.breaker is None and self.attempts == 1 else None
         self.calm = False
 
     def _addresses(self, options: TargetOptions) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fastgw.model.deadlines import NEVER
 from fastgw.upstream.connection import UpstreamConnection
 from fastgw.upstream.wire import State
 from tests.upstream.fakes import Bench, FakeTransport, Owner, upstream
@@ -39,6 +40,7 @@ class Seeker(Owner):
 
     def hold(self, connection: UpstreamConnection) -> None:
         connection.owner = self
+        connection.deadline = NEVER  # as `begin` does at once: the idle one is over
         self.held = connection
         self.model.busy.append(self)
 
