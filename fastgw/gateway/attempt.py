@@ -100,7 +100,7 @@ class Attempt(Choice):
     def _admitted(self, upstream: Upstream, exchange: Exchange, now: float) -> Target | None:
         """Phase 8 of a first attempt; None: it was refused."""
         upstream.budget.firsts += 1
-        target = self._choose(upstream, exchange, now, None, self._replayable(exchange))
+        target = self._choose(upstream, exchange, now, None)
         if target is not None:
             return target
         if upstream.targets:

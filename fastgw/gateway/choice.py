@@ -87,10 +87,9 @@ class Choice(Waiter, Timed):
         self._held: list[bytes] | None = None  # request body sent so far, while it could still be replayed
         self._held_size = 0
 
-    def _choose(
-        self, upstream: Upstream, exchange: Exchange, now: float, exclude: Target | None, replayable: bool
-    ) -> Target | None:
-        """A target, let in by its breaker and the upstream's; None: by neither, or there is none."""
+    def _choose(self, upstream: Upstream, exchange: Exchange, now: float, failed: Target | None) -> Target | None:
+        """A target, let in by its breaker and the upstream's; None: by neither, or there is none. `failed` is the target
+        of the attempt before this one."""
         breaker = upstream.breaker
         ticket = 0
         if breaker is not None:
@@ -99,9 +98,17 @@ class Choice(Waiter, Timed):
                 return None
         target = upstream.single
         if target is None:
-            # A probe of the whole upstream goes where it is likeliest to end well, not to a target that is on trial.
-            trial = replayable and (breaker is None or breaker.state is CLOSED)
-            target = upstream.choose(exchange, now, exclude, trial)
+            # A target on trial gets a request that can be repeated elsewhere, and neither the repetition itself nor a
+            # probe of the whole upstream: those go where they are likeliest to end well.
+            head = exchange.head
+            trial = (
+                failed is None
+                and (breaker is None or breaker.state is CLOSED)
+                and exchange.method in rules.IDEMPOTENT
+                and head is not None
+                and not head.length
+            )
+            target = upstream.choose(exchange, now, failed, trial)
             if target is None:
                 if breaker is not None:
                     breaker.dropped(ticket, now)

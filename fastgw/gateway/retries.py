@@ -95,7 +95,7 @@ class Retries(Attempt):
         """The target of one more attempt, with its tickets taken, if bounds and breakers let it."""
         if self._tries + 1 >= upstream.attempts or now >= self._total_until:
             return None
-        target = self._choose(upstream, exchange, now, failed, True)
+        target = self._choose(upstream, exchange, now, failed)
         if target is None:
             self._engine.refused_retry(upstream.name, "breaker")
             return None

@@ -36,9 +36,9 @@ class Target:
     """Identity is (host, port, address) or the unix path; it survives reloads that keep it."""
 
     __slots__ = (
-        "address", "breaker", "current", "ewma", "healthy", "host_field", "in_flight", "label", "misses", "pool",
-        "port", "rest_until", "resting", "rests", "seed", "share", "slow_start", "tls", "unheard", "unix_path",
-        "warm_from", "weight",
+        "address", "breaker", "current", "ewma", "healthy", "host_field", "in_flight", "label", "misses",
+        "overdue_at", "pool", "port", "rest_until", "resting", "rests", "seed", "share", "slow_start", "tls",
+        "unheard", "unix_path", "warm_from", "weight",
     )  # fmt: skip
 
     def __init__(
@@ -62,6 +62,7 @@ class Target:
         self.resting = False  # it failed: avoided where there are others, tried with one attempt at a time
         self.rest_until = 0.0
         self.rests = 0  # in a row
+        self.overdue_at = 0.0  # when its next trial may be any request; 0.0: none has been passed over
         self.slow_start = 0.0
         self.warm_from = 0.0  # 0: it is warm
         self.tls = tls  # None: plain
@@ -91,6 +92,12 @@ class Target:
         if breaker is not None and breaker.state is not CLOSED:
             return breaker.probing(now)
         return self.resting and now >= self.rest_until and not self.unheard
+
+    def is_overdue(self, now: float) -> bool:
+        """A trial is due, and only requests that cannot be repeated have come for as long as the longest rest."""
+        if not self.overdue_at:
+            self.overdue_at = now + LONGEST_REST
+        return now >= self.overdue_at
 
     def steady(self) -> bool:
         """It answers: an attempt here is no gamble (see RetryBudget)."""
@@ -131,7 +138,7 @@ class Target:
         """Back after failures: what was measured before means nothing, and its share grows from little."""
         self.resting = False
         self.misses = self.rests = self.unheard = 0
-        self.ewma = 0.0
+        self.ewma = self.overdue_at = 0.0
         if self.slow_start:
             self.warm_from = now
             self.warm(now)

@@ -145,12 +145,12 @@ class Upstream:
     # --- which target ---------------------------------------------------------------------------------------------
 
     def choose(
-        self, exchange: Exchange, now: float, exclude: Target | None = None, replayable: bool = True
+        self, exchange: Exchange, now: float, exclude: Target | None = None, trial: bool = True
     ) -> Target | None:
         """The target of the next attempt, or None where none has an address or every circuit is open.
 
-        `exclude` just failed and comes last. A target that failed before is tried with an attempt that could be
-        repeated elsewhere (`replayable`), and with others only where nothing else is left.
+        `exclude` just failed and comes last. A target that failed before is tried with an attempt that could be repeated
+        elsewhere (`trial`); with others only where nothing else is left, or none such has come for long.
         """
         balancer = self._balancer
         targets = self.targets
@@ -160,10 +160,11 @@ class Upstream:
         fit = [target for target in targets if target.fit()]
         if len(fit) < len(targets):
             self.calm = False
-            if replayable:
-                for target in targets:
-                    if target is not exclude and target.healthy and target.wants_trial(now):
-                        return target
+            for target in targets:
+                due = target is not exclude and target.healthy and target.wants_trial(now)
+                if due and (trial or target.is_overdue(now)):
+                    target.overdue_at = 0.0
+                    return target
             fit = [target for target in fit if target is not exclude] or self._last_resort(fit, now, exclude)
             if not fit:
                 return None

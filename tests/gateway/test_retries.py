@@ -207,6 +207,30 @@ def test_a_deadline_ends_it_between_two_attempts(make_gateway: Make) -> None:
     idle_everywhere(gateway)
 
 
+def test_a_repetition_does_not_go_to_a_target_on_trial(make_gateway: Make) -> None:
+    three = (ONE, TWO, "http://127.0.0.1:9003")
+    gateway = with_upstream(make_gateway, three, retries={"attempts": 2})
+    targets = app(gateway).targets
+    targets[0].failed(gateway.bench.clock.now(), silent=True)
+    gateway.bench.clock.advance(1.5)  # its trial is due
+    targets[0].unheard = 1  # and under way
+    exchange = gateway.begin()[2]
+    targets[0].unheard = 0
+    first = exchange.target
+    refuse(gateway)
+    assert exchange.target not in (first, targets[0].label)
+
+
+@pytest.mark.parametrize("method", [b"GET", b"POST"])
+def test_only_what_can_be_repeated_tries_a_target(make_gateway: Make, method: bytes) -> None:
+    gateway = with_upstream(make_gateway, retries={"attempts": 2})
+    rested = app(gateway).targets[0]
+    rested.failed(gateway.bench.clock.now(), silent=True)
+    gateway.bench.clock.advance(1.5)
+    _, _, exchange = gateway.run(method)
+    assert (exchange.target == rested.label) is (method == b"GET")
+
+
 def test_the_time_of_every_attempt_is_the_upstreams(make_gateway: Make) -> None:
     gateway = with_upstream(make_gateway, retries={"attempts": 2})
     forward, _, exchange = gateway.begin()

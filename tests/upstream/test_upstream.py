@@ -9,7 +9,7 @@ import pytest
 
 from fastgw.model.exchange import Exchange
 from fastgw.upstream.breaker import CLOSED, HALF_OPEN, OPEN, Transition
-from fastgw.upstream.target import MAX_UNHEARD, Target
+from fastgw.upstream.target import LONGEST_REST, MAX_UNHEARD, Target
 from fastgw.upstream.upstream import Upstream
 from tests.upstream.fakes import Bench, upstream
 
@@ -96,7 +96,7 @@ def test_an_open_circuit_takes_a_target_out_until_a_probe_is_due(bench: Bench, s
     assert [(name, label, change.state) for name, label, change in said] == [("app", "127.0.0.1:9001", OPEN)]
     assert chosen(app, exchange, now) == {"9002"}
     later = now + 6.0
-    assert chosen(app, exchange, later, replayable=False) == {"9002"}
+    assert chosen(app, exchange, later, trial=False) == {"9002"}
     assert app.choose(exchange, later) is first
     ticket = first.breaker.admit(later)
     assert ticket and first.breaker.state is HALF_OPEN
@@ -104,6 +104,19 @@ def test_an_open_circuit_takes_a_target_out_until_a_probe_is_due(bench: Bench, s
     app.settle(first, (0, ticket), True, later)
     assert first.breaker.state is CLOSED
     assert chosen(app, exchange, later) == {"9001", "9002"}
+
+
+def test_a_trial_that_only_unrepeatable_requests_could_make_is_made_in_the_end(
+    bench: Bench, said: Any, exchange: Exchange
+) -> None:
+    app = made(bench, said, ONE, TWO)
+    first = app.targets[0]
+    first.failed(0.0, silent=True)
+    assert chosen(app, exchange, 5.0, trial=False) == {"9002"}
+    assert chosen(app, exchange, 5.0 + LONGEST_REST - 0.1, trial=False) == {"9002"}
+    assert app.choose(exchange, 5.0 + LONGEST_REST, trial=False) is first
+    first.unheard += 1
+    assert chosen(app, exchange, 5.0 + LONGEST_REST, trial=False) == {"9002"}
 
 
 def test_with_every_circuit_open_there_is_none_and_a_true_time(bench: Bench, said: Any, exchange: Exchange) -> None:
