@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import machine, profile, report, tools
-from bench.cases.table import CASES, LIMITED
+from bench.cases.table import CASES, LIMITED, TIMED
 from bench.errors import BenchError, VoidError
 from bench.machine import Machine
 from bench.process import ROOT
@@ -71,7 +71,7 @@ def needed_tools(cases: Sequence[str], peers: Sequence[str], profiling: str | No
     names = ["nginx", "wrk", "taskset", "setpriv", *(peer for peer in peers if peer != BASE)]
     if profiling:
         return [*names[:4], "strace", *([tools.STORE] if profiling == profile.CHAIN else [])]
-    names += ["h2load"] if "latency" in cases else []
+    names += ["h2load"] if TIMED.intersection(cases) else []
     return [*names, tools.STORE] if LIMITED.intersection(cases) else names
 
 

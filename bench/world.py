@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 
-from bench import admin, backend, cpu, process, store
+from bench import admin, backend, cpu, faults, process, store
 from bench.errors import BenchError
+from bench.faults import Faults
 from bench.machine import Pinning
 from bench.process import Process
 from bench.sides.side import Command, Plan, Policies, Writer
@@ -109,6 +110,11 @@ class World:
         sink_process = self._spawn("sink", sink, self.cores.load, None)
         process.wait_until("listening", self.upstream, lambda: process.accepts(self.upstream_port))
         process.wait_until("listening", sink_process, lambda: process.accepts(self.sink_port))
+
+    def start_faults(self, *names: str) -> Faults:
+        """Services that fail as told, in one process beside the upstream."""
+        (self.folder / "faults").mkdir(exist_ok=True)
+        return faults.started(self._spawn("faults", faults.argv(names), self.cores.load, None))
 
     def _start_store(self, label: str) -> Store:
         """On a Unix socket in a folder of its own: the name of a socket may have 107 bytes at most."""

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.cases import accuracy, bodies, chain, idle, latency, refusals, reload, requests
+from bench.cases import (
+    accuracy,
+    bodies,
+    chain,
+    circuit,
+    faults,
+    idle,
+    isolation,
+    latency,
+    outage,
+    refusals,
+    reload,
+    requests,
+    twice,
+)
 from bench.results import CaseResult
 from bench.setting import Setting
 
@@ -20,5 +34,11 @@ CASES: dict[str, Callable[[Setting], list[CaseResult]]] = {
     "bodies": bodies.run,
     "idle": idle.run,
     "accuracy": accuracy.run,
+    "faults": faults.run,
+    "outage": outage.run,
+    "circuit": circuit.run,
+    "isolation": isolation.run,
+    "twice": twice.run,
 }
 LIMITED = frozenset({"chain", "refusals", "accuracy"})  # they need a store
+TIMED = frozenset({"latency", "circuit", "isolation"})  # they need h2load

@@ -38,23 +38,24 @@ class Result:
     max_us: float
 
 
-def parse_summary(output: str) -> int:
-    """How many were answered; any failure voids the run."""
+def parse_summary(output: str, refused: bool = False) -> int:
+    """How many were answered; any failure voids the run, and so does a success where all are to be refused."""
     match = _SUMMARY.search(output)
     if match is None:
         raise BenchError(f"h2load wrote no summary: {output.strip()[-400:]!r}")
     _, _, done, succeeded, failed, errored, timeout = map(int, match.groups())
-    if failed or errored or timeout or succeeded != done:
+    wanted, other = (failed, succeeded) if refused else (succeeded, failed)
+    if other or errored or timeout or wanted != done:
         raise VoidError(f"h2load counted errors: {match.group(0)}")
     return done
 
 
-def parse_log(text: str) -> list[tuple[int, int]]:
-    """(start, duration) in microseconds of each request, in order of their start."""
+def parse_log(text: str, refusal: int = 0) -> list[tuple[int, int]]:
+    """(start, duration) in microseconds of each request, in order of their start. `refusal`: the status of all."""
     rows = []
     for line in text.splitlines():
         start, status, duration = line.split("\t")[:3]
-        if not 200 <= int(status) < 400:
+        if int(status) != refusal if refusal else not 200 <= int(status) < 400:
             raise VoidError(f"h2load saw status {status}")
         rows.append((int(start), int(duration)))
     rows.sort()
@@ -86,19 +87,20 @@ class H2load:
     folder: Path
     cores: tuple[int, ...]
 
-    def run(self, port: int, paths: Sequence[str], rate: float, seconds: float) -> Result:
+    def run(self, port: int, paths: Sequence[str], rate: float, seconds: float, refusal: int = 0) -> Result:
+        """`refusal`: the status that every answer must have, where none may be a success."""
         uris = self.folder / "uris.txt"
         uris.write_text("".join(f"http://127.0.0.1:{port}{path}\n" for path in paths))
         share = rate / DRIVERS
         with ThreadPoolExecutor(DRIVERS) as pool:
             futures = []
             for number in range(DRIVERS):
-                futures.append(pool.submit(self._one, number, share, seconds))
+                futures.append(pool.submit(self._one, number, share, seconds, refusal))
                 time.sleep(STAGGER_SECONDS)
             rows = sorted(row for future in futures for row in future.result())
         return judge(rows, rate, WARM_SECONDS, seconds)
 
-    def _one(self, number: int, rate: float, seconds: float) -> list[tuple[int, int]]:
+    def _one(self, number: int, rate: float, seconds: float, refusal: int) -> list[tuple[int, int]]:
         log = self.folder / f"h2load-{number}.log"
         log.unlink(missing_ok=True)
         clients = max(1, math.ceil(rate / PER_CLIENT))
@@ -108,5 +110,5 @@ class H2load:
             *(f"--rps={rate / clients:.3f}", f"-D{math.ceil(seconds + 2 * WARM_SECONDS)}"),
             *(f"--log-file={log}", f"-i{self.folder / 'uris.txt'}", *fields),
         ]
-        parse_summary(process.run(argv, self.cores, seconds + 30))
-        return parse_log(log.read_text())
+        parse_summary(process.run(argv, self.cores, seconds + 30), bool(refusal))
+        return parse_log(log.read_text(), refusal)

@@ -29,7 +29,7 @@ def temp_paths(folder: Path) -> str:
     return "".join(f"  {name}_temp_path {folder}/temp_{name};\n" for name in TEMP_PATHS)
 
 
-def _pass(upstream: str) -> str:
+def pass_to(upstream: str) -> str:
     return (
         f"proxy_pass http://{upstream}; proxy_http_version 1.1; "
         'proxy_set_header Connection ""; proxy_set_header Host $host;'
@@ -49,11 +49,11 @@ def _zone(plan: Plan) -> str:
 
 def _locations(plan: Plan) -> str:
     if not plan.routes:
-        return f"    location / {{ {_pass('backend')} }}\n"
+        return f"    location / {{ {pass_to('backend')} }}\n"
     lines = []
     for index in range(plan.routes):
         exact, path = traffic.route_of(index)
-        lines.append(f"    location {'= ' if exact else ''}{path} {{ {_pass('backend')} }}\n")
+        lines.append(f"    location {'= ' if exact else ''}{path} {{ {pass_to('backend')} }}\n")
     return "".join(lines)
 
 
@@ -82,7 +82,7 @@ def render(plan: Plan) -> str:
         + "  server {\n"
         + f"    listen 127.0.0.1:{plan.port}{reuseport} backlog=4096;\n"
         + tuned
-        + f"    location /upload/ {{ {_pass('sink')} }}\n"
+        + f"    location /upload/ {{ {pass_to('sink')} }}\n"
         + _locations(plan)
         + "  }\n}\n"
     )

@@ -53,3 +53,13 @@ def test_a_driver_that_cannot_keep_its_rate_voids_the_run() -> None:
 def test_too_few_requests_void_the_run(rows: list[tuple[int, int]]) -> None:
     with pytest.raises(VoidError, match=r"no request|only"):
         h2load.judge(rows, 10, 0.0, 1.0)
+
+
+def test_where_all_are_to_be_refused_a_success_voids_the_run() -> None:
+    refused = SUMMARY.format(100, 0, 100, 0, 0)
+    assert h2load.parse_summary(refused, refused=True) == 100
+    with pytest.raises(VoidError):
+        h2load.parse_summary(SUMMARY.format(100, 1, 99, 0, 0), refused=True)
+    assert h2load.parse_log("10\t503\t5\n", 503) == [(10, 5)]
+    with pytest.raises(VoidError, match="502"):
+        h2load.parse_log("10\t502\t5\n", 503)
