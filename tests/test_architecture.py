@@ -51,6 +51,7 @@ REFUSED = [
     ("owners", "fastgw/policy/x.py", "import redis.asyncio", "only limiter, versions"),
     ("owners", "fastgw/control/x.py", "from hiredis import Reader", "only limiter, versions"),
     ("owners", "fastgw/worker/x.py", "from aiohttp import web", "only control"),
+    ("owners", "fastgw/upstream/x.py", "import aiodns", "only control"),
     ("owners", "fastgw/account/x.py", "import prometheus_client", "only control"),
     ("owners", "fastgw/supervisor/x.py", "def f():\n    import uvloop", "only control, worker"),
     ("never", "fastgw/http1/x.py", "import asyncio", "never"),

@@ -22,6 +22,7 @@ from fastgw.control.published import History
 from fastgw.control.publisher import Publisher
 from fastgw.control.readiness import Readiness
 from fastgw.control.status import Status
+from fastgw.control.upstreams import Refused, Upstreams
 from fastgw.gateway.document.masking import masked
 from fastgw.versions.version import StoreError, VersionStore
 
@@ -43,6 +44,7 @@ class AdminApi:
     readiness: Readiness
     exposition: Exposition
     status: Status
+    upstreams: Upstreams
     log: OperatorLog
     scraping: asyncio.Lock
 
@@ -54,6 +56,8 @@ class AdminApi:
         app.router.add_get("/api/status", self._status)
         app.router.add_get("/api/config", self._config)
         app.router.add_post("/api/reload", self._reload)
+        app.router.add_get("/api/upstreams", self._all_upstreams)
+        app.router.add_post("/api/upstreams/{name}/breaker", self._breaker)
         app.on_response_prepare.append(_finish)
         return app
 
@@ -148,6 +152,22 @@ class AdminApi:
                 "workers": {"serving": serving, "of": workers},
             }
         )
+
+
+    async def _all_upstreams(self, request: web.Request) -> web.Response:
+        return _json(self.upstreams.plain())
+
+    async def _breaker(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        try:
+            wish = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            return problem(400, "bad_request", "The body is no JSON")
+        by = f"api, {request.remote}" if request.remote else "api"
+        outcome = self.upstreams.force(request.match_info["name"], wish, by)
+        if isinstance(outcome, Refused):
+            return problem(outcome.status, outcome.reason, outcome.detail)
+        return _json(outcome)
 
 
 async def _finish(request: web.Request, response: web.StreamResponse) -> None:

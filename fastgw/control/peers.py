@@ -24,7 +24,7 @@ SUPERVISOR = -1
 _PORTION = 64
 _PAUSE = 0.005
 
-NameKey = tuple[object, object, object]
+FactKey = tuple[object, object, object]
 
 
 @dataclass(slots=True)
@@ -36,13 +36,14 @@ class Peer:
     holds: str | None = None  # hash of what it will hold once it has taken all that was sent; None: unknown
     version: int = 0  # what it said that it serves
     rejected: int = 0  # the last version that it refused
-    owed: dict[NameKey, Message] = field(default_factory=dict)  # addresses and keys that were not sent yet
+    owed: dict[FactKey, Message] = field(default_factory=dict)  # facts that were not sent yet
     paying: bool = False
 
 
 class Peers:
     """`on_supervisor` gets what only the supervisor says; `on_orphaned` is called when it is gone; `on_unknown_key`
-    gets a worker's index and the source of keys that it asks about."""
+    gets a worker's index and the source of keys that it asks about; `on_breaker` a worker's index and what it says of a
+    breaker; `on_gone` the index of a worker whose word counts no more."""
 
     def __init__(
         self,
@@ -54,6 +55,8 @@ class Peers:
         on_supervisor: Callable[[Received], None],
         on_orphaned: Callable[[], None],
         on_unknown_key: Callable[[int, str], None] | None = None,
+        on_breaker: Callable[[int, Mapping[str, object]], None] | None = None,
+        on_gone: Callable[[int], None] | None = None,
     ) -> None:
         self._loop = loop
         self._log = log
@@ -62,6 +65,8 @@ class Peers:
         self._on_supervisor = on_supervisor
         self._on_orphaned = on_orphaned
         self._on_unknown_key = on_unknown_key
+        self._on_breaker = on_breaker
+        self._on_gone = on_gone
         self._peers: dict[int, Peer] = {}
         self._heard = asyncio.Event()
 
@@ -86,8 +91,7 @@ class Peers:
         peer = self._peers.get(index)
         if peer is not None and pid in (None, peer.pid):
             peer.channel.close()
-            del self._peers[index]
-            self._heard.set()
+            self._forget(peer)
 
     def close(self) -> None:
         for peer in self._peers.values():
@@ -112,7 +116,7 @@ class Peers:
             peer.channel.send(message)
 
     def tell_facts(self, message: Message) -> None:
-        """`addresses` or `keys`: to everybody, and to whoever comes later."""
+        """Of the kinds that `_key` knows: to everybody, and to whoever comes later."""
         self._facts[_key(message)] = message
         for peer in list(self._peers.values()):
             if peer.greeted:
@@ -157,6 +161,9 @@ class Peers:
             self._log.say(f"control: {who} refused version {peer.rejected}: {message['error']}")
         elif received.type == "unknown_key" and self._on_unknown_key is not None:
             self._on_unknown_key(peer.index, str(message["source"]))
+        elif received.type == "breaker" and self._on_breaker is not None:
+            if peer.index != SUPERVISOR:
+                self._on_breaker(peer.index, message)
         elif peer.index == SUPERVISOR:
             self._on_supervisor(received)
             return
@@ -166,10 +173,15 @@ class Peers:
 
     def _on_closed(self, peer: Peer) -> None:
         if self._peers.get(peer.index) is peer:
-            del self._peers[peer.index]
-            self._heard.set()
+            self._forget(peer)
         if peer.index == SUPERVISOR:
             self._on_orphaned()
+
+    def _forget(self, peer: Peer) -> None:
+        del self._peers[peer.index]
+        self._heard.set()
+        if self._on_gone is not None and peer.index != SUPERVISOR:
+            self._on_gone(peer.index)
 
     def _send_document(self, peer: Peer) -> None:
         current = self._history.current
@@ -196,9 +208,17 @@ class Peers:
             self._loop.call_later(_PAUSE, self._pay, peer)
 
 
-def _key(message: Mapping[str, object]) -> NameKey:
-    if message["type"] == "instances":
-        return "instances", "", ""
-    if message["type"] == "keys":
-        return "keys", message["source"], ""
-    return message["upstream"], message["host"], message["port"]
+def _key(message: Mapping[str, object]) -> FactKey:
+    """What a later message of the same kind replaces."""
+    match message["type"]:
+        case "instances":
+            return "instances", "", ""
+        case "keys":
+            return "keys", message["source"], ""
+        case "health":
+            return "health", message["upstream"], f"{message['host']} {message['port']} {message['address']}"
+        case "force_breaker":
+            return "force", message["upstream"], message["target"]
+        case _:
+            # No name holds a space, so that no upstream is mistaken for a kind.
+            return f"addresses {message['upstream']}", message["host"], message["port"]

@@ -21,18 +21,24 @@ from fastgw.account.series import SeriesMemory
 from fastgw.clock import Clock, SystemClock
 from fastgw.control.admission import Admission
 from fastgw.control.api import AdminApi
+from fastgw.control.breakers import Breakers
 from fastgw.control.exposition import Exposition
+from fastgw.control.health import Check, HealthSteward
+from fastgw.control.health_check import check
 from fastgw.control.instances import Announce, Instances, StoreStatus, announce
 from fastgw.control.jwks import JwksSteward
 from fastgw.control.jwks_files import JwksFiles
 from fastgw.control.jwks_source import HttpSource
+from fastgw.control.names import HostsFile, SystemNames
 from fastgw.control.operator_log import OperatorLog
 from fastgw.control.peers import SUPERVISOR, Peers
 from fastgw.control.published import History, Published
 from fastgw.control.publisher import Publisher
 from fastgw.control.readiness import Readiness
-from fastgw.control.resolver import Resolve, Resolver, system_resolver
+from fastgw.control.resolver import Resolve, Resolver
 from fastgw.control.status import Status
+from fastgw.control.targets import Targets
+from fastgw.control.upstreams import Upstreams
 from fastgw.gateway.document.limit_store import LimitStore
 from fastgw.gateway.document.load import load_parts
 from fastgw.gateway.document.model import Document
@@ -40,6 +46,7 @@ from fastgw.gateway.document.publish import open_store
 from fastgw.ipc import messages
 from fastgw.ipc.channel import Received
 from fastgw.ipc.context import ControlContext
+from fastgw.ipc.messages import Message
 
 # How often readiness looks at the workers; it counts whole seconds.
 _TICK = 0.5
@@ -53,13 +60,21 @@ def main(context: ControlContext[SeriesMemory]) -> int:
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     # No shutdown of the executor: a look-up that hangs must not keep this process alive.
-    loop.run_until_complete(Control(context, loop, SystemClock(), system_resolver, announce).run())
+    loop.run_until_complete(_run(context, loop))
     return 0
+
+
+async def _run(context: ControlContext[SeriesMemory], loop: asyncio.AbstractEventLoop) -> None:
+    names = SystemNames(HostsFile())
+    try:
+        await Control(context, loop, SystemClock(), names.resolve, announce, check).run()
+    finally:
+        await names.close()
 
 
 class Control:
     """Everything that control consists of, wired. `resolve` turns a name into addresses, `announce` tells the store of
-    the limits that this gateway lives."""
+    the limits that this gateway lives, `check` asks a target how it is."""
 
     def __init__(
         self,
@@ -68,6 +83,7 @@ class Control:
         clock: Clock,
         resolve: Resolve,
         announce: Announce,
+        check: Check,
     ) -> None:
         self._context = context
         self._log = OperatorLog(context.log_fd)
@@ -87,8 +103,19 @@ class Control:
             on_supervisor=self._on_supervisor,
             on_orphaned=self._over.set,
             on_unknown_key=self._on_unknown_key,
+            on_breaker=self._on_breaker,
+            on_gone=self._on_gone,
         )
-        self._resolver = Resolver(resolve, self._peers.tell_facts, self._log, context.addresses)
+        self._resolver = Resolver(resolve, self._on_addresses, self._log, context.addresses)
+        self._targets = Targets()
+        for known in context.addresses:
+            self._targets.resolved(known)
+        tell = self._peers.tell_facts
+        self._health = HealthSteward(self._targets, check, tell, self._log, clock, random.random)
+        self._breakers = Breakers(tell, self._peers.forget_facts, self._log, clock)
+        self._upstreams = Upstreams(
+            self._targets, self._health, self._breakers, lambda: sorted(each.index for each in self._peers.workers)
+        )
         self._instances = self._make_instances(announce, document)
         store = open_store(document.base.store)
         self._http = HttpSource()
@@ -124,6 +151,7 @@ class Control:
             clock.now(),
             context.restarts,
             StoreStatus(self._instances, context.series, context.workers),
+            self._upstreams,
         )
         self._api = AdminApi(
             Admission(context.admin, (document.base.admin.address.host,)),
@@ -134,6 +162,7 @@ class Control:
             self._readiness,
             Exposition(context.series, context.workers),
             self.status,
+            self._upstreams,
             self._log,
             asyncio.Lock(),
         )
@@ -156,6 +185,7 @@ class Control:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._resolver.close()
+        await self._health.close()
         await self._jwks.close()
         await self._http.close()
         self._peers.close()
@@ -177,6 +207,12 @@ class Control:
     def _on_unknown_key(self, worker: int, source: str) -> None:
         self._jwks.unknown_key(worker, source)
 
+    def _on_breaker(self, worker: int, message: Mapping[str, object]) -> None:
+        self._breakers.heard(worker, message)
+
+    def _on_gone(self, worker: int) -> None:
+        self._breakers.gone(worker)
+
     def _make_instances(self, announce: Announce, document: Document) -> Instances:
         context = self._context
         store = LimitStore(context.embedded)
@@ -195,12 +231,34 @@ class Control:
         self._instances.follow(document)
         self._resolver.follow(document)
         self._jwks.follow(document)
+        self._targets.follow(document)
+        self._watch_targets()
+
+    def _on_addresses(self, message: Message) -> None:
+        """A name has other addresses than before: some targets are gone perhaps, others are new."""
+        self._peers.tell_facts(message)
+        if self._resolver.wants(message):
+            self._targets.resolved(message)
+            self._watch_targets()
+
+    def _watch_targets(self) -> None:
+        upstreams = self._targets.upstreams
+        self._health.follow()
+        self._breakers.keep({name: self._targets.labels(name) for name, each in upstreams.items() if each.breaker})
         self._peers.forget_facts(self._is_wanted)
 
     def _is_wanted(self, message: Mapping[str, object]) -> bool:
-        if message["type"] == "instances":
-            return True
-        return self._jwks.wants(message) if message["type"] == "keys" else self._resolver.wants(message)
+        match message["type"]:
+            case "instances":
+                return True
+            case "keys":
+                return self._jwks.wants(message)
+            case "health":
+                return self._health.wants(message)
+            case "force_breaker":
+                return self._breakers.wants(message)
+            case _:
+                return self._resolver.wants(message)
 
     async def _reload(self) -> None:
         outcome = await self.publisher.reload("signal")
@@ -211,6 +269,7 @@ class Control:
     async def _watch_workers(self) -> None:
         while True:
             self._readiness.observe(self._history.current.version)
+            self._breakers.expire()
             await asyncio.sleep(_TICK)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:

@@ -1,4 +1,5 @@
-"""The steward of names: resolves the targets' names at start and every `dns_interval`, and says what changed.
+"""The steward of names: resolves the targets' names at start and again at their TTL (every `dns_interval` where the
+resolver gives none), and says what changed.
 
 Only control asks a resolver; workers are told. A name that cannot be resolved keeps its last good addresses.
 """
@@ -7,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import socket
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from fastgw.control.names import Found
 from fastgw.control.operator_log import OperatorLog
 from fastgw.gateway.document.model import Document
 from fastgw.ipc import messages
@@ -18,14 +19,18 @@ from fastgw.ipc.messages import Message
 
 # A resolver that does not answer costs this much of one name's time, and none of the others'.
 TIMEOUT = 10.0
+# A TTL below asks for a look-up at every use; one above is a slip of the pen that nobody wants to wait for.
+SHORTEST_TTL = 1.0
+LONGEST_TTL = 86400.0
 # After a failure, sooner than the interval: doubled each time, up to the interval.
 FIRST_RETRY = 1.0
 # Look-ups at a time: the loop's own threads are four, and the rest would only queue there.
 _CONCURRENT = 8
 
-Resolve = Callable[[str], Awaitable[list[str]]]
+Resolve = Callable[[str], Awaitable[Found]]
 Sleep = Callable[[float], Awaitable[object]]
 User = tuple[str, int]  # upstream, port
+_NOTHING = Found(())
 
 
 @dataclass(slots=True)
@@ -101,24 +106,26 @@ class Resolver:
             async with self._turns:
                 found, error = await self._ask(host)
             failures = 0 if error is None else failures + 1
-            self._learn(host, name, found, error)
+            self._learn(host, name, found.addresses, error)
             pause = name.interval
+            if found.ttl is not None:
+                pause = min(max(found.ttl, SHORTEST_TTL), LONGEST_TTL)
             if failures:
                 pause = min(pause, FIRST_RETRY * 2 ** min(failures - 1, 16))
             await self._sleep(pause)
 
-    async def _ask(self, host: str) -> tuple[tuple[str, ...], str | None]:
+    async def _ask(self, host: str) -> tuple[Found, str | None]:
         try:
             async with asyncio.timeout(TIMEOUT):
                 found = await self._resolve(host)
         except TimeoutError:
-            return (), f"no answer within {TIMEOUT:.0f} s"
+            return _NOTHING, f"no answer within {TIMEOUT:.0f} s"
         except (OSError, UnicodeError) as error:
             # UnicodeError: the IDNA codec, for names that no resolver would take either.
-            return (), (error.strerror if isinstance(error, OSError) else None) or str(error)
-        if not found:
-            return (), "the name has no address"
-        return tuple(sorted(set(found))), None
+            return _NOTHING, (error.strerror if isinstance(error, OSError) else None) or str(error)
+        if not found.addresses:
+            return _NOTHING, "the name has no address"
+        return Found(tuple(sorted(set(found.addresses))), found.ttl), None
 
     def _learn(self, host: str, name: _Name, found: tuple[str, ...], error: str | None) -> None:
         addresses = name.addresses if error is not None else found
@@ -146,13 +153,6 @@ def names_of(document: Document) -> dict[str, dict[User, float]]:
                 users = names.setdefault(target.host, {})
                 users[upstream.name, target.port] = upstream.dns_interval
     return names
-
-
-async def system_resolver(host: str) -> list[str]:
-    """getaddrinfo in the loop's own threads; of the families that this machine has addresses of."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
-    return [str(sockaddr[0]) for _, _, _, _, sockaddr in found]
 
 
 def _is_address(host: str) -> bool:

@@ -10,6 +10,7 @@ from fastgw.clock import Clock
 from fastgw.control.instances import StoreStatus
 from fastgw.control.published import History
 from fastgw.control.publisher import Publisher
+from fastgw.control.upstreams import Upstreams
 
 _STATES = {state.value: state.name.lower() for state in WorkerState}
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -29,6 +30,7 @@ class Status:
     born_at: float  # of this control process, by `clock.now`
     restarts: int
     store: StoreStatus
+    upstreams: Upstreams
 
     def plain(self) -> dict[str, object]:
         now = self.clock.now()
@@ -41,6 +43,7 @@ class Status:
             "supervisor": {"pid": self.supervisor_pid},
             "workers": [_worker(index, self.series.slot(index), now) for index in range(self.workers)],
             "redis": self.store.plain(),
+            "upstreams": self.upstreams.troubles(),
             "control": {
                 "pid": os.getpid(),
                 "age_s": round(now - self.born_at, 3),

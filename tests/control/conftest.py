@@ -59,7 +59,7 @@ async def gateway(
 ) -> AsyncIterator[Gateway]:
     made = Gateway(tmp_path, admin_socket, log, token)
     loop = asyncio.get_running_loop()
-    made.control = Control(made.context, loop, SystemClock(), made.resolve, made.announce)
+    made.control = Control(made.context, loop, SystemClock(), made.resolve, made.announce, made.check)
     running = asyncio.ensure_future(made.control.run())
     hearing = asyncio.ensure_future(made.heard("ready"))
     await asyncio.wait({running, hearing}, return_when=asyncio.FIRST_COMPLETED)

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from fastgw.account.series import SeriesMemory, Word, WorkerState
+from fastgw.control.health_check import Probe, Verdict
+from fastgw.control.names import Found
 from fastgw.control.operator_log import OperatorLog
 from fastgw.control.process import Control
 from fastgw.gateway.document.load import load_file, load_plain
@@ -77,6 +79,8 @@ class Gateway:
         self.port = admin.getsockname()[1]
         self.series = SeriesMemory(4, 4096, 65536)
         self.resolved: dict[str, list[str]] = {"orders.internal": ["10.0.0.1"]}
+        self.checked: list[Probe] = []
+        self.verdicts: dict[str, Verdict] = {}  # by address; others are well
         self.write()
         self.store = FileStore(folder / "versions")
         version, self.document = current(self.store, load_file(self.path, {}), "start")
@@ -108,8 +112,12 @@ class Gateway:
         made = CONFIG.format(store=self.folder / "versions", token=self.token, instance=instance)
         self.path.write_text(made if text is None else text)
 
-    async def resolve(self, host: str) -> list[str]:
-        return self.resolved[host]
+    async def resolve(self, host: str) -> Found:
+        return Found(tuple(self.resolved[host]))
+
+    async def check(self, probe: Probe) -> Verdict:
+        self.checked.append(probe)
+        return self.verdicts.get(probe.address, Verdict(True, "answered 200"))
 
     async def announce(self, url: str, prefix: bytes, instance: str) -> int:
         self.announced.append((url, prefix, instance))

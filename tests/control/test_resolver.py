@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from fastgw.control.resolver import FIRST_RETRY, Resolver, names_of, system_resolver
+from fastgw.control.names import Found
+from fastgw.control.resolver import FIRST_RETRY, LONGEST_TTL, Resolver, names_of
 from fastgw.gateway.document.model import Document
 from fastgw.ipc import messages
 from fastgw.ipc.messages import Message
@@ -18,16 +19,17 @@ class World:
 
     def __init__(self) -> None:
         self.answers: dict[str, list[str] | Exception] = {}
+        self.ttl: float | None = None
         self.asked: list[str] = []
         self.told: asyncio.Queue[Message] = asyncio.Queue()
         self.sleeping: asyncio.Queue[tuple[float, asyncio.Event]] = asyncio.Queue()
 
-    async def resolve(self, host: str) -> list[str]:
+    async def resolve(self, host: str) -> Found:
         self.asked.append(host)
         answer = self.answers[host]
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return Found(tuple(answer), self.ttl)
 
     async def sleep(self, seconds: float) -> None:
         event = asyncio.Event()
@@ -181,13 +183,13 @@ async def test_many_names_are_not_asked_for_all_at_once(log: Any, document: Make
     go_on = asyncio.Event()
     done: asyncio.Queue[Message] = asyncio.Queue()
 
-    async def resolve(host: str) -> list[str]:
+    async def resolve(host: str) -> Found:
         nonlocal busy, most
         busy += 1
         most = max(most, busy)
         await go_on.wait()
         busy -= 1
-        return ["10.0.0.1"]
+        return Found(("10.0.0.1",))
 
     resolver = Resolver(resolve, done.put_nowait, log)
     resolver.follow(document(upstreams=upstreams(a=[f"http://host-{n}:80" for n in range(50)])))
@@ -198,7 +200,23 @@ async def test_many_names_are_not_asked_for_all_at_once(log: Any, document: Make
     await resolver.close()
 
 
-async def test_the_system_resolver_knows_localhost_and_refuses_nonsense() -> None:
-    assert set(await system_resolver("localhost")) <= {"127.0.0.1", "::1"}
-    with pytest.raises((OSError, UnicodeError)):
-        await system_resolver("x" * 300)
+@pytest.mark.parametrize(
+    ("ttl", "pause"), [(7.0, 7.0), (300.0, 300.0), (0.0, 1.0), (1e9, LONGEST_TTL), (None, 30.0)]
+)
+async def test_it_is_asked_again_when_the_answer_ends(
+    world: World, resolver: Resolver, document: Make, ttl: float | None, pause: float
+) -> None:
+    world.answers["svc"], world.ttl = ["10.0.0.1"], ttl
+    resolver.follow(document(upstreams=upstreams(a=["http://svc:80"])))
+    assert await world.pass_time() == pause
+
+
+async def test_a_failure_does_not_wait_for_the_end_of_an_answer(
+    world: World, resolver: Resolver, document: Make
+) -> None:
+    world.answers["svc"], world.ttl = ["10.0.0.1"], 5.0
+    resolver.follow(document(upstreams=upstreams(a=["http://svc:80"])))
+    _, over = await world.sleeping.get()
+    world.answers["svc"] = OSError("odd")
+    over.set()
+    assert await world.pass_time() == FIRST_RETRY

@@ -41,6 +41,7 @@ OWNERS: Mapping[str, frozenset[str]] = {
     "redis": frozenset({"limiter", "versions"}),
     "hiredis": frozenset({"limiter", "versions"}),
     "aiohttp": frozenset({"control"}),
+    "aiodns": frozenset({"control"}),
     "prometheus_client": frozenset({"control"}),
     "uvloop": frozenset({"worker", "control"}),
     "click": frozenset({"cli"}),
