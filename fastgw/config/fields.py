@@ -196,6 +196,16 @@ def field_name(value: object) -> str:
     return _token("header name")(value).lower()
 
 
+def _caller_key(value: object) -> str:
+    """By what callers are told apart. (Not more than this of a header's name: fields with other characters in their names
+    are dropped, or known only to few.)"""
+    if type(value) is str and (
+        value in ("consumer", "client_ip") or re.fullmatch(r"header:[A-Za-z0-9-]+", value)
+    ):
+        return value
+    raise wrong(f"{shown(value)} is not right here; write client_ip, consumer or header:<name>")
+
+
 def one_of(*words: str) -> Any:
     """One of a few words: `Annotated[str, one_of("a", "b")]`."""
     choices = " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
@@ -266,3 +276,4 @@ UrlPath = Annotated[str, PlainValidator(_url_path), WithJsonSchema({"type": "str
 Method = Annotated[str, PlainValidator(method), WithJsonSchema({"type": "string", "examples": ["GET"]})]
 FieldName = Annotated[str, PlainValidator(field_name), WithJsonSchema({"type": "string"})]
 FieldValue = Annotated[str, PlainValidator(field_value), WithJsonSchema({"type": "string"})]
+CallerKey = Annotated[str, PlainValidator(_caller_key), WithJsonSchema({"type": "string"})]

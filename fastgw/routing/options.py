@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema, model_validator
 
 from fastgw.config.errors import shown
 from fastgw.config.fields import (
@@ -129,15 +129,15 @@ class ReplyOptions(Options):
 
 
 Weight = Annotated[int, *integer(0, 1_000_000)]
-Split = dict[str, Weight]
 
 
-def sticky(value: object) -> str:
-    if type(value) is str and (
-        value in ("consumer", "client_ip") or re.fullmatch(r"header:[A-Za-z0-9-]+", value)
-    ):
-        return value
-    raise wrong(f"{shown(value)} is not right here; write consumer, client_ip or header:<name>")
+def _split(weights: dict[str, int]) -> dict[str, int]:
+    if not any(weights.values()):
+        what = "every weight is 0" if weights else "split is empty"
+        raise wrong(
+            f"{what}, so that no request goes anywhere; give one upstream a weight, as in {{name: 100}}"
+        )
+    return weights
 
 
-Sticky = Annotated[str, PlainValidator(sticky), WithJsonSchema({"type": "string"})]
+Split = Annotated[dict[str, Weight], AfterValidator(_split)]

@@ -2,47 +2,32 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from fastgw.config.address import TargetUrl
-from fastgw.config.errors import shown
 from fastgw.config.fields import (
+    CallerKey,
     Duration,
     Flag,
     List,
     Name,
-    Share,
     TargetField,
     Text,
-    UrlPath,
     integer,
     one_of,
 )
 from fastgw.config.options import Options, without_empty, written, wrong
-from fastgw.config.quantities import parse_duration, parse_share
-
-Status = Annotated[int, *integer(100, 599)]
-Count = Annotated[int, *integer(1, 1_000_000)]
-
-RETRY_WORDS = ("connect", "reset", "timeout")
-
-
-def _retry_condition(value: object) -> str:
-    text = str(value) if type(value) is int else value
-    if type(text) is str and (text in RETRY_WORDS or re.fullmatch(r"[45][0-9][0-9]", text)):
-        return text
-    raise wrong(
-        f"{shown(value)} is not right here; write {', '.join(RETRY_WORDS)} or a status from 400 to 599"
-    )
-
-
-def hash_key(value: object) -> str:
-    if type(value) is str and (value in ("client_ip", "consumer") or value.startswith("header:")):
-        return value
-    raise wrong(f"{shown(value)} is not right here; write client_ip, consumer or header:<name>")
+from fastgw.config.quantities import parse_duration
+from fastgw.upstream.failure_options import BreakerOptions, HealthOptions, RetriesOptions
 
 
 def _short_target(value: object) -> object:
@@ -140,40 +125,6 @@ def _refuse_zero(timeouts: TimeoutsOptions | RouteTimeouts) -> None:
             raise wrong(f"{key} is 0, so that every exchange would fail; write a duration above zero")
 
 
-RetryCondition = Annotated[
-    str,
-    PlainValidator(_retry_condition),
-    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string"}]}),
-]
-
-
-class RetriesOptions(Options):
-    attempts: Annotated[int, *integer(1, 10)] = Field(2, description="the first one included")
-    when: List[RetryCondition] = ("connect", "reset", "timeout", "502", "503", "504")
-    budget: Share = written("20%", parse_share)
-
-
-class BreakerOptions(Options):
-    failures: Count = 5
-    error_rate: Share = written("50%", parse_share)
-    window: Duration = written("10s", parse_duration)
-    min_requests: Count = 20
-    open_for: Duration = written("5s", parse_duration)
-    max_open_for: Duration = written("60s", parse_duration)
-    probes: Count = 1
-    successes: Count = 2
-    statuses: List[Status] = (502, 503, 504)
-
-
-class HealthOptions(Options):
-    path: UrlPath = "/healthz"
-    interval: Duration = written("2s", parse_duration)
-    timeout: Duration = written("1s", parse_duration)
-    healthy_after: Count = 2
-    unhealthy_after: Count = 3
-    statuses: List[Status] = (200,)
-
-
 class UpstreamTlsOptions(Options):
     ca: Text | None = None
     certificate: Text | None = None
@@ -188,7 +139,7 @@ class UpstreamOptions(Options):
     name: Name
     targets: List[Target]
     balance: Annotated[str, *one_of("round_robin", "least_requests", "p2c", "hash")] = "p2c"
-    hash_on: Annotated[str, PlainValidator(hash_key), WithJsonSchema({"type": "string"})] | None = None
+    hash_on: CallerKey | None = Field(None, description="with balance: hash; default: client_ip")
     preserve_host: Flag = Field(True, description="false: the target's name is sent as Host")
     connections: ConnectionsOptions = ConnectionsOptions()
     timeouts: TimeoutsOptions = TimeoutsOptions()
@@ -207,6 +158,15 @@ class UpstreamOptions(Options):
     def _absent_blocks(cls, value: Any) -> Any:
         """`connections:` with nothing under it is the same as no `connections`."""
         return without_empty(value, ("connections", "timeouts"))
+
+    @field_validator("hash_on", mode="after")
+    @classmethod
+    def _only_where_hashed(cls, value: str | None, known: ValidationInfo) -> str | None:
+        if value is not None and known.data.get("balance", "hash") != "hash":
+            raise wrong(
+                f"hash_on has no effect with balance: {known.data['balance']}; write balance: hash, or remove it"
+            )
+        return value
 
     @model_validator(mode="after")
     def _whole(self) -> UpstreamOptions:

@@ -17,7 +17,8 @@ from fastgw.model.messages import Reply
 from fastgw.upstream.balance import Balancer, make_balancer
 from fastgw.upstream.breaker import CLOSED, Breaker, Transition
 from fastgw.upstream.budget import RetryBudget
-from fastgw.upstream.options import RetriesOptions, TargetOptions, UpstreamOptions
+from fastgw.upstream.failure_options import RetriesOptions
+from fastgw.upstream.options import TargetOptions, UpstreamOptions
 from fastgw.upstream.slow_start import taking_part
 from fastgw.upstream.target import MAX_UNHEARD, Target
 from fastgw.upstream.tls import TlsTarget, server_name

@@ -10,6 +10,7 @@ from pydantic import ValidationError, create_model
 from fastgw.config.address import Address
 from fastgw.config.fields import (
     AddressField,
+    CallerKey,
     Cidr,
     Duration,
     FieldName,
@@ -55,6 +56,7 @@ def through(kind: Any, value: object) -> Any:
         (UrlPath, "/", "/"), (UrlPath, "/a/b.c~d%20", "/a/b.c~d%20"),
         (Method, "GET", "GET"), (Method, "M-SEARCH", "M-SEARCH"),
         (FieldName, "X-Api", "x-api"), (FieldValue, "", ""), (FieldValue, "a b", "a b"), (FieldValue, "a\tb", "a\tb"),
+        (CallerKey, "client_ip", "client_ip"), (CallerKey, "header:X-Tenant", "header:X-Tenant"),
         (Colour, "red", "red"), (List[Small], [1, "2"], (1, 2)), (List[Small], (), ()),
         (AddressField, "[::1]:80", Address("tcp", "::1", 80)),
     ],
@@ -68,6 +70,10 @@ def test_taken(kind: Any, value: object, typed: object) -> None:
 @pytest.mark.parametrize(
     ("kind", "value", "cure"),
     [
+        (CallerKey, "cookie", "write client_ip, consumer or header:<name>"),
+        (CallerKey, "header:", "header:<name>"), (CallerKey, "header:a b", "header:<name>"),
+        (CallerKey, "header:x_y", "header:<name>"), (CallerKey, "header:x\n", "header:<name>"),
+        (CallerKey, "Client_ip", "client_ip"), (CallerKey, 3, "client_ip"),
         *((Small, value, "write a whole number from 1 to 10")
           for value in (0, 11, True, 1.0, "x", "1.5", None, [], "", "１", "9" * 5000)),
         *((Flag, value, "write true or false") for value in ("yes", "on", "True", 1, 0, None, [])),

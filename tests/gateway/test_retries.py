@@ -198,7 +198,7 @@ def test_the_budget_refuses_and_the_first_failure_is_the_answer(make_gateway: Ma
 
 
 def test_a_deadline_ends_it_between_two_attempts(make_gateway: Make) -> None:
-    gateway = with_upstream(make_gateway, retries={"attempts": 2}, timeouts={"total": "2s", "connect": "30s"})
+    gateway = with_upstream(make_gateway, retries={"attempts": 2}, timeouts={"total": "2s", "connect": "2s"})
     _, _, exchange = gateway.begin()
     gateway.bench.clock.advance(1.5)
     refuse(gateway)

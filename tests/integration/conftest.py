@@ -96,7 +96,10 @@ def hasty(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Itera
         "routes": [
             route("all"),
             route(
-                "total", match={"hosts": ["total.example"]}, upstream="patient", timeouts={"total": "600ms"}
+                "total",
+                match={"hosts": ["total.example"]},
+                upstream="patient",
+                timeouts={"total": "600ms", "connect": "500ms"},
             ),
             route("patient", match={"hosts": ["patient.example"]}, upstream="patient"),
         ],

@@ -3,9 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from fastgw.routing.options import MatchOptions, ReplyOptions
+from fastgw.routing.options import MatchOptions, ReplyOptions, Split
 
 
 def hint_of(model: type[Any], options: dict[str, Any]) -> str:
@@ -148,3 +148,24 @@ def test_replies() -> None:
 )
 def test_replies_are_refused(options: dict[str, Any], hint: str) -> None:
     assert hint in hint_of(ReplyOptions, options)
+
+
+@pytest.mark.parametrize("split", [{"a": 1}, {"a": 95, "b": 5}, {"a": 100, "b": 0}, {"a": 1_000_000}])
+def test_splits(split: dict[str, int]) -> None:
+    assert TypeAdapter(Split).validate_python(split) == split
+
+
+@pytest.mark.parametrize(
+    ("split", "hint"),
+    [
+        ({}, "split is empty, so that no request goes anywhere"),
+        ({"a": 0, "b": 0}, "every weight is 0, so that no request goes anywhere"),
+        ({"a": -1}, "from 0"),
+        ({"a": 1_000_001}, "to 1000000"),
+        ({"a": 0.5}, "whole number"),
+    ],
+)
+def test_splits_to_nothing_are_refused(split: dict[str, Any], hint: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(Split).validate_python(split)
+    assert hint in caught.value.errors()[0]["msg"]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from fastgw.upstream.options import RetriesOptions, RouteTimeouts, TimeoutsOptions, UpstreamOptions
+from fastgw.upstream.options import RouteTimeouts, TimeoutsOptions, UpstreamOptions
 
 
 def upstream(**options: Any) -> UpstreamOptions:
@@ -33,29 +33,21 @@ def test_a_short_target_is_a_target() -> None:
         ({"targets": [{"url": "http://x", "host": "y"}]}, "Extra"),
         ({"targets": [{"where": "http://x"}]}, "required"),
         ({"balance": "random"}, "round_robin, least_requests, p2c or hash"),
-        ({"hash_on": "cookie"}, "client_ip, consumer or header"),
+        ({"balance": "hash", "hash_on": "cookie"}, "client_ip, consumer or header"),
+        ({"hash_on": "client_ip"}, "no effect with balance: p2c; write balance: hash"),
+        ({"balance": "round_robin", "hash_on": "client_ip"}, "no effect with balance: round_robin"),
         ({"connections": {"max": 0}}, "from 1"),
         ({"connections": {"queue": -1}}, "from 0"),
         ({"timeouts": {"connect": "0s"}}, "connect is 0"),
         ({"timeouts": {"total": "0ms"}}, "total is 0"),
         ({"dns_interval": "0s"}, "dns_interval is 0"),
         ({"max_in_flight": 0}, "from 1"),
-        ({"retries": {"attempts": 0}}, "from 1 to 10"),
-        ({"retries": {"when": ["200"]}}, "status from 400 to 599"),
-        ({"retries": {"when": ["sometimes"]}}, "connect, reset, timeout"),
-        ({"retries": {"when": ["５02"]}}, "connect, reset, timeout"),
-        ({"health": {"path": "x"}}, "leading slash"),
-        ({"breaker": {"error_rate": 0.5}}, "percentage"),
     ],
 )
 def test_refused(options: dict[str, Any], hint: str) -> None:
     with pytest.raises(ValidationError) as caught:
         upstream(**options)
     assert hint in caught.value.errors()[0]["msg"]
-
-
-def test_conditions_of_a_retry_are_words_and_numbers() -> None:
-    assert RetriesOptions.model_validate({"when": ["connect", 502, "503"]}).when == ("connect", "502", "503")
 
 
 def test_an_empty_block_is_an_absent_one() -> None:
@@ -66,3 +58,18 @@ def test_an_empty_block_is_an_absent_one() -> None:
 def test_what_a_route_does_not_say_is_the_upstreams() -> None:
     route = RouteTimeouts.model_validate({"response": "5s"})
     assert (route.connect, route.response, route.idle, route.total) == (None, 5.0, None, None)
+
+
+@pytest.mark.parametrize("key", ["client_ip", "consumer", "header:x-tenant", "header:X-Tenant"])
+def test_what_a_key_may_be(key: str) -> None:
+    assert upstream(balance="hash", hash_on=key).hash_on == key
+
+
+def test_a_hash_needs_no_key() -> None:
+    assert upstream(balance="hash").hash_on is None
+
+
+def test_one_error_where_the_way_to_balance_is_wrong_itself() -> None:
+    with pytest.raises(ValidationError) as caught:
+        upstream(balance="hsah", hash_on="consumer")
+    assert [error["loc"] for error in caught.value.errors()] == [("balance",)]

@@ -16,6 +16,7 @@ from fastgw.config.paths import Path as Place
 from fastgw.config.paths import text_of
 from fastgw.config.yaml import Source, parse
 from fastgw.gateway.document.callers import contradictions, doubts, exposed
+from fastgw.gateway.document.destinations import destination_doubts, impossible_deadlines
 from fastgw.gateway.document.files import localise
 from fastgw.gateway.document.key_files import embed_keys
 from fastgw.gateway.document.model import Document, apply_parts, document_hash, part_hash, split
@@ -145,11 +146,13 @@ def _check(
     routes, places = _routes(plain.get("routes"), found)
     found += references(plain, places, routes)
     found += contradictions(plain, places, routes)
+    found += impossible_deadlines(upstreams, places, routes)
     if base is not None:
         found += exposed(base)
     if base is None or found:
         return None, found
-    warnings = sorted((problem(doubt) for doubt in doubts(base, places, routes)), key=lambda one: one.line)
+    all_doubts = (*doubts(base, places, routes), *destination_doubts(upstreams, places, routes))
+    warnings = sorted((problem(doubt) for doubt in all_doubts), key=lambda one: one.line)
     parts = split(plain)
     hashes = {key: part_hash(part) for key, part in parts.items()}
     digest = document_hash(hashes)

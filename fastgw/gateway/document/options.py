@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
 
-from fastgw.config.fields import Cidr, List, Name, Size, integer
+from fastgw.config.fields import CallerKey, Cidr, List, Name, Size, integer
 from fastgw.config.options import Options, without_empty, wrong
 from fastgw.gateway.document.process import (
     AdminOptions,
@@ -27,7 +27,7 @@ from fastgw.policy.cors import CorsOptions
 from fastgw.policy.ip_access import IpAccessOptions
 from fastgw.policy.limits import LimitOptions, LimitsDefaultsOptions
 from fastgw.policy.rewrite import RewriteOptions
-from fastgw.routing.options import MatchOptions, ReplyOptions, Split, Sticky
+from fastgw.routing.options import MatchOptions, ReplyOptions, Split
 from fastgw.upstream.options import RouteTimeouts, UpstreamOptions
 
 # Blocks that take their defaults when they hold nothing.
@@ -102,7 +102,7 @@ class RouteOptions(Options):
     match: MatchOptions = MatchOptions()
     upstream: Name | None = None
     split: Split | None = Field(None, description="upstreams and their weights, instead of upstream")
-    sticky: Sticky | None = Field(None, description="consumer, client_ip or header:<name>")
+    sticky: CallerKey | None = Field(None, description="consumer, client_ip or header:<name>")
     reply: ReplyOptions | None = Field(
         None, description="answered by the gateway itself, instead of upstream"
     )
