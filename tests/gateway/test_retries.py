@@ -197,6 +197,21 @@ def test_the_budget_refuses_and_the_first_failure_is_the_answer(make_gateway: Ma
     assert app(gateway).budget.in_use == FLOOR
 
 
+def test_statuses_of_all_targets_are_not_multiplied(make_gateway: Make) -> None:
+    gateway = with_upstream(make_gateway, retries={"when": [503]})
+    attempts = 0
+    for _ in range(400):
+        forward, _, exchange = gateway.begin()
+        while not exchange.closed:
+            connection = forward._connection
+            assert connection is not None
+            if connection.transport is None:
+                gateway.bench.loop.tasks[-1].run()
+            connection.data_received(BUSY % b"")
+        attempts += exchange.attempts
+    assert 400 < attempts <= 1.25 * 400 + 2 * FLOOR
+
+
 def test_a_deadline_ends_it_between_two_attempts(make_gateway: Make) -> None:
     gateway = with_upstream(make_gateway, retries={"attempts": 2}, timeouts={"total": "2s", "connect": "2s"})
     _, _, exchange = gateway.begin()
