@@ -36,7 +36,7 @@ class SplitTable:
         return bisect_right(self._bounds, int(chance * self._total))
 
     def stick(self, key: bytes) -> int:
-        """The number of the part that this key always goes to: 0.8 us of two. Changed weights move those keys that must
+        """The number of the part that this key always goes to: 1.0 us of two. Changed weights move those keys that must
         move: 95/5 to 90/10 every twentieth, from the first to the second."""
         point = point_of(key)
         return min([(draw(point, seed) / weight, index) for seed, weight, index in self._drawn])[1]

@@ -13,6 +13,7 @@ from fastgw.config.findings import Finding
 from fastgw.config.paths import Path
 from fastgw.gateway.document.options import RouteOptions
 from fastgw.upstream.options import UpstreamOptions
+from fastgw.upstream.place import literal
 
 _BY_ADDRESS = (
     "so that every request goes by its client's address; add auth, or write client_ip or header:<name>"
@@ -93,6 +94,4 @@ def _names(route: RouteOptions) -> Iterator[str]:
 def _is_single(upstream: UpstreamOptions) -> bool:
     """One target with one address; a name may have several."""
     target = upstream.targets[0]
-    return len(upstream.targets) == 1 and bool(
-        target.unix_path or ":" in target.host or target.host.replace(".", "").isdigit()
-    )
+    return len(upstream.targets) == 1 and bool(target.unix_path or literal(target.host))
