@@ -236,7 +236,6 @@ class Breaker:
         self._forced = state
         self._forced_until = until
         self._openings = 0
-        self._closed_at = now
         self._change(to, "forced", "forced by an operator", now, until if to is OPEN else 0.0)
 
     def unforce(self, now: float) -> None:
@@ -244,7 +243,6 @@ class Breaker:
         if not self._forced:
             return
         self._forced = ""
-        self._closed_at = now
         self._change(HALF_OPEN if self.state is OPEN else CLOSED, "force_ended", "no longer forced", now)
 
     def tick(self, now: float) -> None:

@@ -47,7 +47,6 @@ class RetryBudget:
 
     def give(self, succeeded: bool) -> None:
         """The retry is over. One that ended without a verdict did not succeed."""
-        self._pay_in()
         self.in_use -= 1
         if succeeded:
             self._credit = min(self._credit + 1.0, float(self._floor))

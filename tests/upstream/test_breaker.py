@@ -270,6 +270,23 @@ def test_forcing_takes_the_tickets_back() -> None:
     assert bench.breaker.state is CLOSED
 
 
+def test_what_was_counted_before_it_was_forced_is_forgotten() -> None:
+    bench = Bench(Limits(failures=1000))
+    bench.breaker.ok += 100  # not in the window yet
+    bench.breaker.force("closed", 100.0, 0.0)
+    bench.breaker.unforce(1.0)
+    bench.fail(20, 1.0)
+    assert bench.breaker.state is OPEN
+
+
+def test_probes_of_another_era_take_no_place() -> None:
+    bench = Bench()
+    bench.half_open()
+    bench.breaker.force("open", 6.0, 5.0)
+    bench.breaker.tick(6.0)
+    assert bench.breaker.admit(6.0)
+
+
 def test_the_same_fact_told_again_changes_nothing() -> None:
     bench = Bench()
     bench.breaker.force("open", 100.0, 0.0)
@@ -312,7 +329,9 @@ def test_another_window_counts_from_new_and_the_same_one_goes_on() -> None:
     bench.fail(15, 0.0)  # 15 of 30, and the last one opened it
     assert bench.breaker.state is OPEN
     bench = Bench(options)
+    bench.breaker.ok += 100  # not in the window yet
     bench.fail(15, 0.0)
+    bench.breaker.ok += 100
     bench.breaker.configure(replace(options, probes=3), 0.0)
     bench.breaker.configure(replace(options, window=5.0), 0.0)
     bench.fail(19, 0.0)

@@ -96,12 +96,10 @@ class Model:
     def force(self, state: str, until: float) -> None:
         self.forced, self.until = state, until
         self.openings = 0
-        self.closed_at = self.now
         self.become(OPEN if state == "open" else CLOSED)
 
     def end_force(self) -> None:
         self.forced = ""
-        self.closed_at = self.now
         self.become(HALF_OPEN if self.state is OPEN else CLOSED)
 
 

@@ -21,6 +21,13 @@ def test_it_forgets_slot_by_slot() -> None:
     assert (window.oks, window.failures) == (0, 0)
 
 
+def test_a_long_silence_costs_no_more_than_a_window() -> None:
+    window = Window(1.0, 0.0)
+    window.add(1, 1)
+    window.roll(1e12)
+    assert (window.oks, window.failures) == (0, 0)
+
+
 def test_a_window_of_nothing_divides_by_nothing() -> None:
     window = Window(0.0, 0.0)
     window.add(1, 1)
