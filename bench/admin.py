@@ -1,4 +1,6 @@
-"""What the bench asks the gateway itself at its admin address: /api/status, and what /metrics says of limits."""
+"""What the bench asks the gateway itself at its admin address: /api/status, the states of breakers, and what
+/metrics says of limits.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +17,30 @@ _MODE = re.compile(r'mode="(\w+)"')
 
 
 def status(admin_port: int) -> dict[str, Any]:
-    url = f"http://127.0.0.1:{admin_port}/api/status"
+    return _json(f"http://127.0.0.1:{admin_port}/api/status")
+
+
+def _json(url: str) -> dict[str, Any]:
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:
             found: dict[str, Any] = json.load(answer)
             return found
     except (OSError, ValueError) as error:
         raise BenchError(f"{url}: {error}") from error
+
+
+def breaker_state(admin_port: int, upstream: str) -> str:
+    return circuit_of(_json(f"http://127.0.0.1:{admin_port}/api/upstreams"), upstream)
+
+
+def circuit_of(found: dict[str, Any], upstream: str) -> str:
+    """The least closed of its own breaker and those of its targets, in any worker."""
+    for one in found["upstreams"]:
+        if one["name"] == upstream:
+            heard = [one["breaker"], *(target["breaker"] for target in one["targets"])]
+            states = {each["state"] for workers in heard for each in workers or ()}
+            return next((state for state in ("open", "half_open") if state in states), "closed")
+    raise BenchError(f"there is no upstream {upstream}")
 
 
 def answers(admin_port: int) -> bool:

@@ -15,6 +15,7 @@ from bench import machine, report, tools
 from bench.cli import keep_configurations, settle_tools, show
 from bench.errors import BenchError, VoidError
 from bench.sides.table import BASE, OURS
+from k6.faulty import FaultyRunner
 from k6.guarded import GuardedRunner
 from k6.outcome import Outcome
 from k6.runner import Runner
@@ -65,7 +66,9 @@ def runnable(names: Sequence[str], sides: Sequence[str]) -> list[str]:
     return found
 
 
-def _runner(setting: Setting, scenario: Scenario) -> Runner | GuardedRunner:
+def _runner(setting: Setting, scenario: Scenario) -> Runner | GuardedRunner | FaultyRunner:
+    if scenario.services:
+        return FaultyRunner(setting)
     return Runner(setting) if scenario.guards is None else GuardedRunner(setting)
 
 

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from bench import report
 from k6.scenario import Scenario
 from k6.summary import Round, Row
 from k6.timeline import Timeline
 from k6.verdicts import Verdict
+
+
+@dataclass(frozen=True)
+class Table:
+    """Of a scenario that has more to show than a row for each side."""
+
+    title: str
+    header: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+
+    def render(self) -> str:
+        return f"{self.title}\n{report.grid(self.header, self.lines)}"
 
 
 @dataclass
@@ -20,6 +32,7 @@ class Outcome:
     notes: list[str] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     timelines: list[Timeline] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
 
     def plain(self) -> dict[str, object]:
         return {
@@ -30,6 +43,7 @@ class Outcome:
             "broken": self.broken,
             "notes": self.notes,
             "verdicts": [verdict.plain() for verdict in self.verdicts],
+            "tables": [asdict(table) for table in self.tables],
         }
 
     def render(self) -> str:
@@ -48,6 +62,7 @@ class Outcome:
         if self.timelines:
             lines += [f"the first round around each moment (all in {self.timelines[0].file}):"]
             lines += [self.timelines[0].render()]
+        lines += [table.render() for table in self.tables]
         lines += [verdict.text for verdict in self.verdicts]
         lines += [f"THRESHOLD of {side} not held: {text}" for side, text in self.broken]
         return "\n".join(lines)

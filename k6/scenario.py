@@ -5,10 +5,12 @@ Their thresholds stand in their scripts (js/); what takes more than one run of k
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+from bench.faults import STALL
 from bench.sides.table import BASE, OURS
 
 SCRIPTS = Path(__file__).resolve().parent / "js"
@@ -22,6 +24,10 @@ class Event(Enum):
     KILLS = "kills"
     SLOW = "slow store"
     OUTAGE = "store away"
+    TROUBLE = "an upstream beside in trouble"
+    CIRCUIT = "an upstream that fails and comes back"
+    ROLLING = "targets restarted one after another"
+    CANARY = "a split that is shifted"
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,11 @@ class Scenario:
     guards: Guards | None = None
     sides: tuple[str, ...] = (OURS, BASE)  # nginx has no counterpart of a limit in a store
     flood: int = 0  # invalid tokens a second, from one address, beside the arrivals
+    services: tuple[str, ...] = ()  # that fail as told, behind /faulty/
+    order: Mapping[str, object] = field(
+        default_factory=dict
+    )  # what they are told where the script asks them beside
+    troubled: int = 0  # such requests a second
 
     @property
     def script(self) -> Path:
@@ -71,7 +82,7 @@ class Scenario:
     @property
     def timed(self) -> bool:
         """Its script keeps the times of every 100 ms apart."""
-        return self.event in (Event.SLOW, Event.OUTAGE)
+        return self.event in (Event.SLOW, Event.OUTAGE, Event.CIRCUIT)
 
 
 _BASICS = (
@@ -165,4 +176,63 @@ _GUARDED = (
     ),
 )
 
-SCENARIOS = {scenario.name: scenario for scenario in (*_BASICS, *_GUARDED)}
+_FAULTY = (
+    Scenario(
+        "timeouts",
+        "an upstream that never answers, beside healthy ones",
+        1000,
+        10,
+        5,
+        150,
+        event=Event.TROUBLE,
+        services=("a",),
+        order=STALL,
+        troubled=50,
+    ),
+    Scenario(
+        "resets",
+        "an upstream that resets its connections, beside healthy ones",
+        1000,
+        10,
+        5,
+        100,
+        event=Event.TROUBLE,
+        services=("a",),
+        order={"mode": "cut", "at": "random", "how": "reset", "share": 0.5},
+        troubled=100,
+    ),
+    Scenario(
+        "circuit",
+        "an upstream that fails and comes back: circuit closed, open, half-open, closed",
+        500,
+        16,
+        12,
+        200,
+        event=Event.CIRCUIT,
+        services=("a",),
+        sides=(OURS,),  # nginx keeps asking where there is one target only
+    ),
+    Scenario(
+        "rolling",
+        "four targets restarted one after another",
+        1000,
+        14,
+        8,
+        100,
+        event=Event.ROLLING,
+        services=("a", "b", "c", "d"),
+    ),
+    Scenario(
+        "canary",
+        "a split of 5, 50 and 100 % by reloads",
+        1000,
+        12,
+        6,
+        100,
+        workers=2,
+        event=Event.CANARY,
+        services=("stable", "next"),
+    ),
+)
+
+SCENARIOS = {scenario.name: scenario for scenario in (*_BASICS, *_GUARDED, *_FAULTY)}

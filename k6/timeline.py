@@ -72,16 +72,16 @@ class Timeline:
         return text.getvalue()
 
 
-def slots_of(document: Mapping[str, Any]) -> list[Slot]:
-    """From k6's summary: the values that carry the tag `slot`."""
+def slots_of(document: Mapping[str, Any], what: str = "took") -> list[Slot]:
+    """From k6's summary: the values of that metric that carry the tag `slot`."""
     found: dict[int, Slot] = {}
     for name, metric in document["metrics"].items():
-        if not name.startswith("took{slot:"):
+        if not name.startswith(f"{what}{{slot:"):
             continue
         values = metric["values"]
         count = int(values.get("count", 0))
         p50, p99, longest = (float(values[key]) if count else 0.0 for key in ("med", "p(99)", "max"))
-        number = int(name.removeprefix("took{slot:").removesuffix("}"))
+        number = int(name.removeprefix(f"{what}{{slot:").removesuffix("}"))
         found[number] = Slot(count, p50, p99, longest)
     return [found.get(number, Slot(0, 0, 0, 0)) for number in range(max(found, default=-1) + 1)]
 

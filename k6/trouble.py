@@ -56,8 +56,9 @@ def changed_config(kind: str, original: str, number: int) -> str:
     return original[:end] + f"    location /extra-{number}/ {{ return 204; }}\n" + original[end:]
 
 
-def _reload_once(instance: Instance, original: str, number: int) -> float:
-    instance.command.config.write_text(changed_config(instance.wanted.kind, original, number))
+def serve(instance: Instance, text: str) -> float:
+    """Reload with this configuration; seconds until it is served by all workers."""
+    instance.command.config.write_text(text)
     if instance.wanted.kind == OURS:
         before = admin.status(instance.plan.admin_port)["version"]
         os.kill(instance.process.pid, signal.SIGHUP)
@@ -65,6 +66,10 @@ def _reload_once(instance: Instance, original: str, number: int) -> float:
     old = workers(instance)
     os.kill(instance.process.pid, signal.SIGHUP)
     return wait_for("reload of nginx", lambda: len(workers(instance) - old) == instance.wanted.workers)
+
+
+def _reload_once(instance: Instance, original: str, number: int) -> float:
+    return serve(instance, changed_config(instance.wanted.kind, original, number))
 
 
 def reloads(instance: Instance, count: int, seconds: float) -> list[float]:

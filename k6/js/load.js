@@ -10,23 +10,23 @@ import { SharedArray } from 'k6/data';
 import { Counter, Gauge, Trend } from 'k6/metrics';
 
 const requests = new SharedArray('requests', () => JSON.parse(open(__ENV.DATA)));
-const failed = new Counter('failed');
-const wrong = new Counter('wrong');
+export const failed = new Counter('failed');
+export const wrong = new Counter('wrong');
 const took = new Trend('took', true);
 const admitted = new Counter('admitted');
-const refusal = new Trend('refusal', true);
+export const refusal = new Trend('refusal', true);
 const began = new Gauge('began'); // wall clock in ms when the first slot began
 
 const warm = 1000; // ms in which k6 itself is still starting up: counted for failures, not for times
 const slotLength = 100; // ms, as in k6/timeline.py
-const slotted = __ENV.SLOTS === '1';
+const timed = __ENV.SLOTS === '1';
 
 export const base = __ENV.BASE;
 
 export function arrivals(thresholds, more) {
   return Object.assign({
     scenarios: { load: steady(Number(__ENV.RATE), Number(__ENV.VUS)) },
-    thresholds: slotted ? Object.assign(slots(), thresholds) : thresholds,
+    thresholds: timed ? Object.assign(slots(), thresholds) : thresholds,
     summaryTrendStats: ['med', 'p(95)', 'p(99)', 'max', 'count'],
   }, more || {});
 }
@@ -44,11 +44,18 @@ export function steady(rate, users) {
 }
 
 // A threshold without a bound makes k6 sum up the values with that tag on their own.
-function slots() {
+export function slots(name = 'took') {
   const found = {};
   const count = Number(__ENV.SECONDS) * 1000 / slotLength;
-  for (let slot = 0; slot < count; slot += 1) found[`took{slot:${slot}}`] = [];
+  for (let slot = 0; slot < count; slot += 1) found[`${name}{slot:${slot}}`] = [];
   return found;
+}
+
+// The tag of the stretch in which a request began that has just ended, after `time` ms.
+export function slotted(time) {
+  const now = exec.instance.currentTestRunDuration;
+  if (exec.scenario.iterationInTest < 100) began.add(Date.now() - now);
+  return { slot: String(Math.floor((now - time) / slotLength)) };
 }
 
 export function milliseconds(response) {
@@ -60,12 +67,9 @@ export function account(response, right) {
     failed.add(1);
     return;
   }
-  const now = exec.instance.currentTestRunDuration;
   const time = milliseconds(response);
-  if (slotted) {
-    if (exec.scenario.iterationInTest < 100) began.add(Date.now() - now);
-    took.add(time, { slot: String(Math.floor((now - time) / slotLength)) });
-  } else if (now > warm) took.add(time);
+  if (timed) took.add(time, slotted(time));
+  else if (exec.instance.currentTestRunDuration > warm) took.add(time);
   admitted.add(1);
   if (!right(response)) wrong.add(1);
 }

@@ -30,3 +30,26 @@ def test_decisions_of_limits_are_summed_by_store() -> None:
     )
     assert admin.parse_limit_modes(text) == {"lease": 12.0, "redis": 3.0}
     assert admin.parse_limit_modes("") == {}
+
+
+def breaker(*states: str) -> list[dict[str, str]]:
+    return [{"state": state} for state in states]
+
+
+@pytest.mark.parametrize(
+    ("own", "target", "state"),
+    [
+        ("closed", "closed", "closed"),
+        ("closed", "half_open", "half_open"),
+        ("half_open", "open", "open"),
+        ("open", "closed", "open"),
+    ],
+)
+def test_a_circuit_is_as_open_as_the_least_closed_of_its_breakers(own: str, target: str, state: str) -> None:
+    other = {"name": "other", "breaker": breaker("open"), "targets": []}
+    bare = {"name": "bare", "breaker": None, "targets": [{"breaker": None}]}
+    shop = {"name": "shop", "breaker": breaker(own), "targets": [{"breaker": breaker(target)}]}
+    assert admin.circuit_of({"upstreams": [other, bare, shop]}, "shop") == state
+    assert admin.circuit_of({"upstreams": [bare]}, "bare") == "closed"
+    with pytest.raises(BenchError, match="no upstream shop"):
+        admin.circuit_of({"upstreams": [other]}, "shop")
