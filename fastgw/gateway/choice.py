@@ -114,8 +114,9 @@ class Choice(Waiter, Timed):
                     breaker.dropped(ticket, now)
                 return None
             target.unheard += 1
-            if target.breaker is not None:
-                self._own_ticket = target.breaker.admit(now)
+            own = target.breaker
+            if own is not None:
+                self._own_ticket = own.era if own.state is CLOSED else own.admit(now)
         self._ticket = ticket
         return target
 
@@ -137,10 +138,10 @@ class Choice(Waiter, Timed):
         if verdict:
             self._give_back(True)
         if self._ticket or self._own_ticket:
-            tickets = self._ticket, self._own_ticket
-            self._ticket = self._own_ticket = 0
             if target is not None and upstream is not None:
-                upstream.settle(target, tickets, verdict, self._engine.clock.now(), cause)
+                now = self._engine.clock.now()
+                upstream.settle(target, self._ticket, self._own_ticket, verdict, now, cause)
+            self._ticket = self._own_ticket = 0
 
     def _leave(self) -> None:
         """The attempt is over: no count and no place stays behind."""

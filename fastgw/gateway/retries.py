@@ -101,7 +101,7 @@ class Retries(Attempt):
             self._engine.refused_retry(upstream.name, "breaker")
             return None
         if not upstream.budget.take(upstream.in_flight, target.steady()):
-            upstream.settle(target, (self._ticket, self._own_ticket), None, now)
+            upstream.settle(target, self._ticket, self._own_ticket, None, now)
             self._ticket = self._own_ticket = 0
             target.unheard = max(0, target.unheard - 1)
             self._engine.refused_retry(upstream.name, "budget")

@@ -190,18 +190,14 @@ class Upstream:
         return min(times, default=1)
 
     def settle(
-        self, target: Target, tickets: tuple[int, int], verdict: bool | None, now: float, cause: str = ""
+        self, target: Target, ticket: int, own_ticket: int, verdict: bool | None, now: float, cause: str = ""
     ) -> None:
-        """What became of an attempt: an answer, a failure (with its cause), or nothing that says anything (None)."""
-        for breaker, ticket in ((self.breaker, tickets[0]), (target.breaker, tickets[1])):
-            if breaker is None or not ticket:
-                continue
-            if verdict is None:
-                breaker.dropped(ticket, now)
-            elif verdict:
-                breaker.succeeded(ticket, now)
-            else:
-                breaker.failed(ticket, now, cause)
+        """What became of an attempt: an answer, a failure (with its cause), or nothing that says anything (None). The
+        tickets are those of this upstream's breaker and of the target's; 0 for none."""
+        if ticket and self.breaker is not None:
+            _tell(self.breaker, ticket, verdict, now, cause)
+        if own_ticket and target.breaker is not None:
+            _tell(target.breaker, own_ticket, verdict, now, cause)
 
     # --- breakers and time ----------------------------------------------------------------------------------------
 
@@ -308,6 +304,15 @@ class Upstream:
     def retire(self) -> None:
         for target in self._targets.values():
             target.pool.retire()
+
+
+def _tell(breaker: Breaker, ticket: int, verdict: bool | None, now: float, cause: str) -> None:
+    if verdict:
+        breaker.succeeded(ticket, now)
+    elif verdict is None:
+        breaker.dropped(ticket, now)
+    else:
+        breaker.failed(ticket, now, cause)
 
 
 def _host_field(options: TargetOptions) -> bytes:

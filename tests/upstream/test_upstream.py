@@ -45,7 +45,7 @@ def fail(app: Upstream, target: Target, now: float, times: int = 3) -> None:
     """Failures that only the breaker hears of."""
     for _ in range(times):
         assert target.breaker is not None
-        app.settle(target, (0, target.breaker.admit(now)), False, now, "connect_refused")
+        app.settle(target, 0, target.breaker.admit(now), False, now, "connect_refused")
 
 
 def test_all_that_are_fit_get_their_share(bench: Bench, said: Any, exchange: Exchange) -> None:
@@ -101,7 +101,7 @@ def test_an_open_circuit_takes_a_target_out_until_a_probe_is_due(bench: Bench, s
     ticket = first.breaker.admit(later)
     assert ticket and first.breaker.state is HALF_OPEN
     assert chosen(app, exchange, later) == {"9002"}, "one probe at a time"
-    app.settle(first, (0, ticket), True, later)
+    app.settle(first, 0, ticket, True, later)
     assert first.breaker.state is CLOSED
     assert chosen(app, exchange, later) == {"9001", "9002"}
 
