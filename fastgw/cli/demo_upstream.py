@@ -1,22 +1,32 @@
-"""The tiny upstream of `fastgw demo`: says hello to every path, and to whom."""
+"""The upstreams of `fastgw demo`: one that says hello to every path, and to whom, and some that fail as told."""
 
 from __future__ import annotations
 
 import asyncio
 import re
 import socket
+from collections.abc import Mapping
 from urllib.parse import unquote
 
+from fastgw.cli.faults.group import Faults
 
-def serve_upstream(sock: socket.socket) -> int:
-    """Says hello to every path, counts what it is sent, and takes its time on /slow."""
-    asyncio.run(_serve(sock))
+
+def serve_upstream(sock: socket.socket, ports: Mapping[str, int]) -> int:
+    """Says hello to every path, counts what it is sent, and takes its time on /slow; beside it on loopback, by name,
+    services that fail as told, and `faults`, where they are told."""
+    asyncio.run(_serve(sock, ports))
     return 0
 
 
-async def _serve(sock: socket.socket) -> None:
+async def _serve(sock: socket.socket, ports: Mapping[str, int]) -> None:
     server = await asyncio.start_unix_server(_converse, sock=sock)
-    await server.serve_forever()
+    async with Faults() as faults:
+        for name, port in ports.items():
+            if name == "faults":
+                faults.control(port=port)
+            else:
+                faults.upstream(name, port=port)
+        await server.serve_forever()
 
 
 async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

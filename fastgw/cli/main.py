@@ -14,7 +14,7 @@ VERBS: Final[dict[str, str]] = {
     "check": "Say whether a configuration is right, or everything that is wrong with it.",
     "reload": "Have the running gateway read its file again.",
     "token": "Make a JWT for trying things, or an API key and its digest.",
-    "demo": "A tiny upstream and the gateway in front of it.",
+    "demo": "Tiny upstreams that fail as told, and the gateway in front of them.",
     "schema": "Print the JSON Schema of the configuration, for editors.",
     "version": "Print the version.",
 }
@@ -56,7 +56,7 @@ def main() -> None:
 
     \b
     First steps:
-      fastgw demo                      a tiny upstream and the gateway, and what to try
+      fastgw demo                      tiny upstreams and the gateway, and what to try
       fastgw check -c gateway.yaml     is the configuration right?
       fastgw run -c gateway.yaml       serve it
       fastgw reload -c gateway.yaml    after a change of the file, without losing a request

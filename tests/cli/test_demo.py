@@ -8,8 +8,10 @@ import os
 import re
 import signal
 import subprocess
+import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -21,9 +23,12 @@ __all__ = ["start"]  # the fixture
 
 
 class Answer:
-    def __init__(self, port: int, path: str, method: str = "GET", **fields: str) -> None:
+    def __init__(
+        self, port: int, path: str, method: str = "GET", data: bytes | None = None, **fields: str
+    ) -> None:
         url = f"http://127.0.0.1:{port}{path}"
-        asked = urllib.request.Request(url, method=method, headers={k.replace("_", "-"): v for k, v in fields.items()})
+        named = {k.replace("_", "-"): v for k, v in fields.items()}
+        asked = urllib.request.Request(url, method=method, data=data, headers=named)
         try:
             with urllib.request.urlopen(asked, timeout=5) as answer:
                 self.status, self.headers, self.text = answer.status, answer.headers, answer.read().decode()
@@ -36,14 +41,19 @@ class Answer:
         return str(json.loads(self.text)["reason"])
 
 
+def faults_port(guide: str) -> int:
+    return int(re.search(r":(\d+)/_fault", guide)[1])
+
+
 def test_what_it_prints_works_and_nothing_stays_behind(start):
     port, admin = free_port(), free_port()
     demo = start("demo", "--port", str(port), "--admin-port", str(admin), "--workers", "1")
     demo.hears("admin on")
     guide = demo.output.read_text()
-    for url in re.findall(r"curl \S+ (http://\S+)", guide):
-        path = url.partition(f":{port}")[2] or url.partition(f":{admin}")[2]
-        assert path, url
+    faults = faults_port(guide)
+    asked = re.findall(r"http://127\.0\.0\.1:(\d+)/", guide)
+    assert len(asked) > 15
+    assert {int(each) for each in asked} == {port, admin, faults}
     assert get(port, "/hello/world") == (200, "hello from the upstream: GET /world, 0 bytes of body\n")
     assert get(port, "/slow")[0] == 504
     assert get(port, "/old/page") == (410, '{"gone": true}')
@@ -119,3 +129,38 @@ def test_a_preflight_as_it_prints(start):
 )
 def test_the_upstream_says_for_whom(head, caller):
     assert _caller(head) == caller
+
+
+def test_targets_fail_and_recover_as_it_prints(start):
+    port, admin = free_port(), free_port()
+    demo = start("demo", "--port", str(port), "--admin-port", str(admin), "--workers", "1")
+    demo.hears("admin on")
+    guide = demo.output.read_text()
+    faults = faults_port(guide)
+
+    def shop(**fields: str) -> Answer:
+        return Answer(port, "/shop/x", **fields)
+
+    def told(name: str, order: str) -> None:
+        assert f"-d '{order}' http://127.0.0.1:{faults}/_fault/{name}\n" in guide
+        assert Answer(faults, f"/_fault/{name}", "PUT", order.encode()).status == 200
+
+    assert {json.loads(shop(X_Tester="yes").text)["target"] for _ in range(20)} == {"next"}
+    told("one", '{"mode": "refuse", "for": 60}')
+    assert {shop().status for _ in range(40)} == {200}
+    told("one", '{"mode": "stall", "checks": false}')
+    told("two", '{"mode": "stall", "checks": false}')
+    with ThreadPoolExecutor(8) as pool:
+        # 504 after a second each, or 200 of the next version.
+        list(pool.map(lambda _: shop(), range(16)))
+    answers = [shop() for _ in range(8)]
+    refused = [answer for answer in answers if answer.status != 200]
+    assert {(answer.status, answer.reason) for answer in refused} == {(503, "breaker_open")}
+    assert {answer.headers["retry-after"] for answer in refused} <= {"1", "2", "3", "4"}
+    assert Answer(faults, "/_fault", "DELETE").status == 200
+    # A probe needs a request: the first one after its time.
+    until = time.monotonic() + 8
+    while any(shop().status != 200 for _ in range(10)):
+        assert time.monotonic() < until, demo.said()
+    os.killpg(demo.process.pid, signal.SIGINT)
+    assert demo.process.wait(5) == 0
