@@ -9,7 +9,14 @@ from random import Random
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from fastgw.model.keys import draw, point_of, seed_of
 from fastgw.upstream.balance import make_balancer
@@ -120,7 +127,7 @@ def cost(peer: Peer, other: Peer) -> float:
 
 @pytest.mark.parametrize("kind", ["round_robin", "least_requests", "p2c", "hash"])
 def test_every_choice_is_one_that_the_rules_allow(kind: str) -> None:
-    machine = type("Choices", (Choices,), {"kind": kind})
-    case = machine.TestCase
-    case.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
-    case().runTest()
+    run_state_machine_as_test(
+        type("Choices", (Choices,), {"kind": kind}),
+        settings=settings(max_examples=60, stateful_step_count=60, deadline=None),
+    )
