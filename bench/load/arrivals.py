@@ -17,6 +17,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import cast
 
 import uvloop
 
@@ -86,14 +87,15 @@ class _Connection(asyncio.Protocol):
         self.began = 0.0  # when its request was written; 0: none is out
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by its type
 
     def send(self, request: bytes) -> None:
-        assert self._transport is not None
         self._data = b""
         self.began = time.perf_counter()
-        self._transport.write(request)
+        if self._transport is None:  # it was closed as soon as it was open
+            self.connection_lost(None)
+        else:
+            self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
         if not self.began:
@@ -183,6 +185,7 @@ class _Load:
         self._tasks: set[asyncio.Task[None]] = set()
         self._enough = asyncio.Event()
         self._quiet = asyncio.Event()
+        self._error: BaseException | None = None  # ours, not a side's
         self.over = False
         self.began = 0.0
         self.wall = 0.0
@@ -199,13 +202,15 @@ class _Load:
                 self.begin()
             await self._closed()
         self.over = True
-        if self._out:
+        if self._out and self._error is None:
             try:
                 async with asyncio.timeout(PATIENCE):
                     await self._quiet.wait()
             except TimeoutError:
                 now = time.perf_counter()
                 self.seen += [Seen(now - self.began - PATIENCE, PATIENCE, NONE)] * self._out
+        if self._error is not None:
+            raise self._error
 
     async def _arrivals(self) -> None:
         job, number = self._job, 0
@@ -241,7 +246,14 @@ class _Load:
         self._out += 1
         task = self._loop.create_task(self._connect())
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._connected)
+
+    def _connected(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if error := task.exception():
+            self._error = error
+            self._enough.set()
+            self._quiet.set()
 
     async def _connect(self) -> None:
         begin = time.perf_counter()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import faults, process
 from bench.errors import BenchError
 from bench.load import arrivals
 from bench.load.arrivals import NONE, Job, Result, Seen
@@ -22,8 +23,8 @@ async def load(job: Job, upstream: Upstream) -> Result:
 
 
 async def test_arrivals_come_at_their_rate_and_all_are_seen() -> None:
-    async with Faults() as faults:
-        a = faults.upstream("a")
+    async with Faults() as services:
+        a = services.upstream("a")
         result = await load(JOB, a)
         assert len(result.seen) == a.counts.requests == 40
         assert result.statuses == {200: 40}
@@ -34,8 +35,8 @@ async def test_arrivals_come_at_their_rate_and_all_are_seen() -> None:
 
 
 async def test_they_do_not_wait_for_answers_but_for_connections() -> None:
-    async with Faults() as faults:
-        a = faults.upstream("a")
+    async with Faults() as services:
+        a = services.upstream("a")
         a.tell(mode="delay", ms=400)
         result = await load(replace(JOB, connections=3), a)
         assert len(result.seen) == 3
@@ -44,16 +45,16 @@ async def test_they_do_not_wait_for_answers_but_for_connections() -> None:
 
 
 async def test_a_closed_load_sends_again_with_each_answer_until_it_has_enough() -> None:
-    async with Faults() as faults:
-        a = faults.upstream("a")
+    async with Faults() as services:
+        a = services.upstream("a")
         result = await load(replace(JOB, rate=0, connections=4, requests=100, seconds=20), a)
         assert 100 <= len(result.seen) < 104
         assert a.counts.connections == 4
 
 
 async def test_a_closed_load_ends_with_its_time() -> None:
-    async with Faults() as faults:
-        a = faults.upstream("a")
+    async with Faults() as services:
+        a = services.upstream("a")
         a.tell(mode="delay", ms=20)
         result = await load(replace(JOB, rate=0, connections=2), a)
         assert 2 <= len(result.seen) <= 22
@@ -69,8 +70,8 @@ async def test_a_closed_load_ends_with_its_time() -> None:
     ids=["reset", "halved", "refused"],
 )
 async def test_what_is_no_whole_answer_is_none(tell: Callable[[Upstream], None]) -> None:
-    async with Faults() as faults:
-        a = faults.upstream("a")
+    async with Faults() as services:
+        a = services.upstream("a")
         tell(a)
         result = await load(JOB, a)
         assert result.statuses == {NONE: 40}
@@ -78,8 +79,8 @@ async def test_what_is_no_whole_answer_is_none(tell: Callable[[Upstream], None])
 
 
 async def test_a_refusal_says_when_to_come_back() -> None:
-    async with Faults() as faults:
-        a = faults.upstream("a")
+    async with Faults() as services:
+        a = services.upstream("a")
         a.tell(mode="status", status=503, retry_after=7)
         result = await load(JOB, a)
         assert result.statuses == {503: 40}
@@ -87,8 +88,8 @@ async def test_a_refusal_says_when_to_come_back() -> None:
 
 
 async def test_no_two_requests_have_the_same_id_and_bodies_are_sent_whole() -> None:
-    async with Faults() as faults:
-        a = faults.upstream("a")
+    async with Faults() as services:
+        a = services.upstream("a")
         await load(replace(JOB, method="POST", body=3000), a)
         assert a.counts.methods == {"POST": 40}
         assert (len(a.deliveries.as_json()["examples"]), a.deliveries.as_json()["ids"]) == (0, 40)
@@ -120,3 +121,15 @@ def test_in_a_process_of_its_own(tmp_path: Path) -> None:
     )  # nobody listens there
     result = arrivals.start(job, (0,)).finish()
     assert result.statuses == {NONE: 5}
+
+
+def test_on_the_loop_of_that_process(tmp_path: Path) -> None:
+    running = process.spawn("faults", faults.argv(["a"]), (0,), tmp_path / "output.log")
+    try:
+        port = int(faults.started(running).addresses["a"].rpartition(":")[2])
+        job = replace(JOB, port=port, output=str(tmp_path / "out.json"))
+        assert arrivals.start(job, (0,)).finish().statuses == {200: 40}
+        closed = replace(job, rate=0, connections=8, requests=500, seconds=20)
+        assert arrivals.start(closed, (0,)).finish().statuses[200] >= 500
+    finally:
+        process.stop(running)
