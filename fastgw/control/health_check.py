@@ -6,6 +6,7 @@ Nothing is followed, kept or repeated, and no more of an answer is read than a c
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from dataclasses import dataclass
 from typing import Final
@@ -57,7 +58,8 @@ async def check(probe: Probe) -> Verdict:
         return Verdict(False, f"answered with what is no HTTP: {error.detail}")
     except OSError as error:
         words = tls.failure(error) if probe.context is not None else None
-        return Verdict(False, words or (error.strerror or type(error).__name__).lower())
+        # asyncio puts the address where the system's own words belong.
+        return Verdict(False, words or (os.strerror(error.errno) if error.errno else str(error)).lower())
 
 
 async def _ask(probe: Probe) -> Verdict:

@@ -79,7 +79,7 @@ class SystemNames:
         """Raises OSError or UnicodeError, as getaddrinfo does."""
         name = host.rstrip(".").lower()
         if name == _LOOPBACK or name.endswith("." + _LOOPBACK) or name in self._hosts:
-            return Found(await by_machine(host))
+            return Found(await by_machine(name))
         try:
             answer = await self._resolver.getaddrinfo(host, type=socket.SOCK_STREAM)
         except ares.DNSError as error:
