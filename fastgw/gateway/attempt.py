@@ -99,9 +99,9 @@ class Attempt(Choice):
 
     def _admitted(self, upstream: Upstream, exchange: Exchange, now: float) -> Target | None:
         """Phase 8 of a first attempt; None: it was refused."""
-        upstream.budget.firsts += 1
         target = self._choose(upstream, exchange, now, None)
         if target is not None:
+            upstream.budget.firsts += 1
             return target
         if upstream.targets:
             self._refuse(pipeline.circuit_open(upstream, now))

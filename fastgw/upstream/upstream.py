@@ -233,7 +233,7 @@ class Upstream:
 
     def _transition(self, label: str, transition: Transition) -> None:
         self.calm = False
-        if transition.state is CLOSED and label:
+        if transition.kind == "probes_succeeded" and label:
             for target in self.targets:
                 if target.label == label:
                     target.returned(transition.at)

@@ -171,6 +171,16 @@ def test_an_operator_opens_closes_and_lets_go(bench: Bench, said: Any, exchange:
     assert [change.forced for _, label, change in said if not label] == [True]
 
 
+def test_forcing_what_is_closed_does_not_start_it_again(bench: Bench, said: Any) -> None:
+    app = made(bench, said, ONE, TWO, breaker=BREAKER, slow_start="10s")
+    now = bench.clock.now()
+    target = app.targets[0]
+    target.ewma = 0.5
+    app.force(target.label, "closed", now + 9.0, now)
+    app.force(target.label, "auto", 0.0, now)
+    assert (target.ewma, target.share) == (0.5, 1.0)
+
+
 def test_a_reload_keeps_the_state_of_circuits_and_of_what_stays(bench: Bench, said: Any) -> None:
     app = made(bench, said, ONE, TWO, breaker=BREAKER)
     now = bench.clock.now()
