@@ -15,6 +15,7 @@ from fastgw.http1.memo import KNOWN, Streak
 from fastgw.http1.response import framing, parse_response_head
 from fastgw.http1.volatile import stands_elsewhere, take_out, value_of
 from fastgw.model.messages import Framing, ResponseHead
+from fastgw.upstream.tls import REFUSED, refused_late
 from fastgw.upstream.wire import BODY, CLOSED, HEAD, IDLE, TUNNEL, Shared, Wire
 
 if TYPE_CHECKING:
@@ -280,11 +281,15 @@ class UpstreamConnection(Wire):
         self.pool.give(self, now)
 
     def eof_received(self) -> bool:
-        if self.state is TUNNEL and self.owner is not None:
-            self.owner.on_tunnel_eof()
-            return True  # its end closes both halves
-        if self.state is IDLE:
+        """The peer has said all it will: in TLS with close_notify, for a mere end of the bytes is not told here."""
+        state, owner = self.state, self.owner
+        if state is TUNNEL and owner is not None:
+            owner.on_tunnel_eof()  # it closes both halves
+        elif state is IDLE:
             self.close()  # before somebody takes it
+        elif state is BODY and self._framing is _F_CLOSE and owner is not None:
+            self.close()
+            owner.on_body(b"", True)
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -292,13 +297,12 @@ class UpstreamConnection(Wire):
         if state is CLOSED:
             self.transport = None
             return
-        owner = self.owner
-        if state is BODY and self._framing is _F_CLOSE and exc is None and owner is not None:
-            self.close()
-            owner.on_body(b"", True)
-        elif state is HEAD:
+        if state is HEAD:
             if self._buffer or self._interims:
                 self._fail(Reason.UPSTREAM_RESET, "the upstream closed in the middle of an answer's head")
+            elif not self.reused and refused_late(exc):
+                # Never again: the request's body may have begun.
+                self._fail(Reason.TLS_ERROR, REFUSED)
             else:
                 again = Retry.REUSED_ONLY if self.reused else Retry.NEVER
                 self._fail(Reason.UPSTREAM_RESET, "the upstream closed without an answer", again)

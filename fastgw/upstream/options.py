@@ -21,13 +21,13 @@ from fastgw.config.fields import (
     List,
     Name,
     TargetField,
-    Text,
     integer,
     one_of,
 )
 from fastgw.config.options import Options, without_empty, written, wrong
 from fastgw.config.quantities import parse_duration
 from fastgw.upstream.failure_options import BreakerOptions, HealthOptions, RetriesOptions
+from fastgw.upstream.tls_options import UpstreamTlsOptions
 
 
 def _short_target(value: object) -> object:
@@ -125,14 +125,6 @@ def _refuse_zero(timeouts: TimeoutsOptions | RouteTimeouts) -> None:
             raise wrong(f"{key} is 0, so that every exchange would fail; write a duration above zero")
 
 
-class UpstreamTlsOptions(Options):
-    ca: Text | None = None
-    certificate: Text | None = None
-    key: Text | None = None
-    verify: Flag = True
-    server_name: Text | None = None
-
-
 class UpstreamOptions(Options):
     """A named service. `name` is its key under `upstreams`."""
 
@@ -172,11 +164,13 @@ class UpstreamOptions(Options):
     def _whole(self) -> UpstreamOptions:
         if not self.targets:
             raise wrong("targets is empty; write at least one, as in targets: [http://127.0.0.1:9001]")
-        seen: set[TargetUrl] = set()
+        seen: dict[tuple[str, int, str], TargetUrl] = {}
         for target in self.targets:
-            if target.where in seen:
+            known = seen.setdefault((target.host, target.port, target.unix_path), target.where)
+            if known is not target.where:
+                if known.scheme != target.scheme:
+                    raise wrong(f"{known.url} and {target.url} are the same port; write the one that it speaks")
                 raise wrong(f"the target {target.url} is listed twice; use weight to give it a larger share")
-            seen.add(target.where)
         if self.dns_interval <= 0:
             raise wrong(
                 "dns_interval is 0, so that names would be resolved without end; write for example 30s"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from fastgw.errors import Reason, Retry
 from fastgw.http1.memo import Streak
 from fastgw.upstream.connection import UpstreamConnection
+from fastgw.upstream.tls import failure
 from fastgw.upstream.wire import Owner, Shared, State, Wire
 
 if TYPE_CHECKING:
@@ -231,18 +232,21 @@ async def _open(connection: Wire, shared: Shared, target: Target) -> None:
             await shared.loop.create_unix_connection(lambda: connection, target.unix_path)
         else:
             await shared.loop.create_connection(lambda: connection, target.address, target.port)
-    except OSError as error:
+    except OSError as error:  # ssl.SSLError is one
         if connection.state is State.CONNECTING:
             owner = connection.owner
             connection.task = None  # this very task: it must not be cancelled by close()
             connection.close()
             if owner is not None:
-                reason, detail = _connect_reason(error)
+                reason, detail = _connect_reason(error, target.tls is not None)
                 owner.on_failure(reason, detail, Retry.ALWAYS)
 
 
-def _connect_reason(error: OSError) -> tuple[Reason, str]:
+def _connect_reason(error: OSError, secure: bool) -> tuple[Reason, str]:
     """Foreign exceptions are mapped where foreign code is called."""
+    detail = failure(error) if secure else None
+    if detail is not None:
+        return Reason.TLS_ERROR, detail
     if isinstance(error, TimeoutError):
         return Reason.CONNECT_TIMEOUT, "the target did not answer the connection attempt"
     return Reason.CONNECT_REFUSED, f"the target refused the connection ({error.strerror or type(error).__name__})"

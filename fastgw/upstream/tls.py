@@ -5,12 +5,30 @@ What is in the PEM texts is certificates.py's business; connections only carry w
 
 from __future__ import annotations
 
-import os
+import asyncio
 import ssl
 from dataclasses import dataclass
+from typing import Final
 from weakref import WeakValueDictionary
 
-from fastgw.upstream.options import UpstreamTlsOptions
+from fastgw.upstream.certificates import load_pair
+from fastgw.upstream.tls_options import UpstreamTlsOptions
+
+HIGH_WATER: Final = 64 * 1024  # bytes: what plain transports have
+
+REFUSED: Final = "the target does not accept the client certificate, or wants one"
+# X509_V_ERR_* of OpenSSL's x509_vfy.h.
+_UNTRUSTED: Final = {
+    9: "the target's certificate is not valid yet",
+    10: "the target's certificate has expired",
+    62: "the target's certificate is for another name",
+    64: "the target's certificate is for another address",
+}
+# RFC 8446 6.2, as OpenSSL spells them: alerts by which a target refuses the client's certificate.
+_ABOUT_US: Final = frozenset(
+    {"CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "UNSUPPORTED_CERTIFICATE", "CERTIFICATE_REVOKED", "CERTIFICATE_EXPIRED",
+     "CERTIFICATE_UNKNOWN", "UNKNOWN_CA", "ACCESS_DENIED"}
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +73,7 @@ def client_context(options: UpstreamTlsOptions | None) -> ssl.SSLContext:
     else:
         context.load_default_certs()
     if options.certificate is not None and options.key is not None:
-        _load_pair(context, options.certificate, options.key)
+        load_pair(context, options.certificate, options.key)
     return context
 
 
@@ -65,16 +83,32 @@ def server_name(options: UpstreamTlsOptions | None, host: str) -> str:
     return name.rstrip(".")
 
 
-def _load_pair(context: ssl.SSLContext, certificate: str, key: str) -> None:
-    """ssl reads pairs from files only; this one lives in memory and is gone afterwards."""
-    file = os.memfd_create("certificate", os.MFD_CLOEXEC)
-    try:
-        os.write(file, f"{certificate}\n{key}\n".encode())
-        context.load_cert_chain(f"/proc/self/fd/{file}", password=_no_password)
-    finally:
-        os.close(file)
+def settle(transport: asyncio.BaseTransport) -> None:
+    """A TLS transport that keeps as little as a plain one. uvloop lets 512 KB wait to be sent, and goes on reading from
+    the socket while reading is paused: what it then holds is lost when the peer closes."""
+    transport.set_write_buffer_limits(HIGH_WATER)  # type: ignore[attr-defined]  # not of typeshed's base class
+    transport.set_read_buffer_limits(1, 0)  # type: ignore[attr-defined]  # of uvloop's and asyncio's TLS transports
 
 
-def _no_password() -> str:
-    """Otherwise OpenSSL would ask at the terminal."""
-    return ""
+def failure(error: OSError) -> str | None:
+    """What to call an error of a handshake, for everybody's eyes; None where the connection itself failed."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _UNTRUSTED.get(error.verify_code, "the target's certificate is not trusted")
+    if isinstance(error, ssl.SSLError):
+        if _refuses_us(error):
+            return REFUSED
+        return "the TLS handshake failed"
+    if isinstance(error, ConnectionResetError | ConnectionAbortedError | BrokenPipeError):
+        return "the target ended the connection in the TLS handshake"
+    return None
+
+
+def refused_late(error: BaseException | None) -> bool:
+    """In TLS 1.3 a client learns after its handshake what the target thinks of its certificate. (RFC 8446 4.4.2.4: the
+    target looks at nothing else before.)"""
+    return isinstance(error, ssl.SSLError) and _refuses_us(error)
+
+
+def _refuses_us(error: ssl.SSLError) -> bool:
+    return (error.reason or "").partition("_ALERT_")[2] in _ABOUT_US
+

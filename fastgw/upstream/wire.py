@@ -16,7 +16,7 @@ from fastgw.http1.memo import Memo, Streak
 from fastgw.model.deadlines import NEVER, Deadlines, Timed
 from fastgw.model.messages import Framing, ResponseHead
 from fastgw.model.outbox import Outbox
-from fastgw.upstream.tls import TlsContexts
+from fastgw.upstream.tls import TlsContexts, settle
 
 if TYPE_CHECKING:
     from fastgw.upstream.pool import Pool
@@ -167,8 +167,14 @@ class Wire(asyncio.Protocol, Timed):
 
     def write_eof(self) -> None:
         self._outbox.flush()
-        if self.transport is not None and not self.transport.is_closing() and self.transport.can_write_eof():
+        if self.transport is None or self.transport.is_closing():
+            return
+        if self.transport.can_write_eof():
             self.transport.write_eof()
+        else:
+            # TLS as asyncio knows it has no half close. A client that stops sending into a tunnel is most often gone:
+            # what was sent still goes out, then the target hears close_notify and answers with its own.
+            self.transport.close()
 
     def close(self) -> None:
         """Give the connection up, in whatever state. Idempotent; the owner hears nothing of it."""
@@ -194,6 +200,8 @@ class Wire(asyncio.Protocol, Timed):
         if self.state is CLOSED:
             transport.close()
             return
+        if self.pool.target.tls is not None:
+            settle(transport)
         self.task = None
         self.state = IDLE
         self.deadline = NEVER

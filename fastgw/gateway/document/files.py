@@ -29,9 +29,6 @@ PATHS: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
     (("listeners", "*", "tls", "*", "certificate"), ""),
     (("listeners", "*", "tls", "*", "key"), ""),
     (("listeners", "*", "tls", "*", "client_ca"), ""),
-    (("upstreams", "*", "tls", "ca"), ""),
-    (("upstreams", "*", "tls", "certificate"), ""),
-    (("upstreams", "*", "tls", "key"), ""),
 )
 NO_PATHS: Final = frozenset({"stdout", "none", ""})
 

@@ -28,6 +28,7 @@ from fastgw.gateway.document.options import (
     RouteOptions,
 )
 from fastgw.gateway.document.references import Clash, doubles, references, with_line, without_line
+from fastgw.gateway.document.secure_targets import tls_doubts
 from fastgw.gateway.document.unbuilt import unbuilt
 from fastgw.upstream.options import UpstreamOptions
 
@@ -151,7 +152,8 @@ def _check(
         found += exposed(base)
     if base is None or found:
         return None, found
-    all_doubts = (*doubts(base, places, routes), *destination_doubts(upstreams, places, routes))
+    all_doubts = (*doubts(base, places, routes), *tls_doubts(upstreams),
+                  *destination_doubts(upstreams, places, routes))  # fmt: skip
     warnings = sorted((problem(doubt) for doubt in all_doubts), key=lambda one: one.line)
     parts = split(plain)
     hashes = {key: part_hash(part) for key, part in parts.items()}

@@ -12,6 +12,8 @@ MASK: Final = "********"
 
 # The digest of a key is no secret where the key is long and random; whether it is cannot be seen.
 DIGESTS: Final = ("consumers", "*", "keys", "*")
+# Content of a file that became part of the document.
+PRIVATE_KEYS: Final = ("upstreams", "*", "tls", "key")
 URLS: Final = (("redis", "url"), ("issuers", "*", "jwks_url"))
 HEADERS: Final = (("routes", "*", "match", "headers", "*"),
                   ("routes", "*", "rewrite", "request_headers", "set", "*"),
@@ -27,7 +29,7 @@ URL_PASSWORD: Final = re.compile(r"(?<=://)(?!/).*(?=@)|(?<=[?&]password=)[^&]*"
 def masked(plain: dict[str, Any]) -> dict[str, Any]:
     """A copy without secrets."""
     result = copy.deepcopy(plain)
-    for pattern in SECRETS:
+    for pattern in (*SECRETS, PRIVATE_KEYS):
         for node, key, _ in places(result, pattern, ()):
             if node[key]:
                 node[key] = MASK

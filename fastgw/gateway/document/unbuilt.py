@@ -26,11 +26,6 @@ def _not_redis(value: Any) -> bool:
     return bool(value != "redis")
 
 
-def _plain_http(value: Any) -> bool:
-    url = value.get("url") if isinstance(value, dict) else value
-    return not isinstance(url, str) or not url.startswith("https:")
-
-
 ANY: Final = "*"
 
 # Where, and whether the value there switches the feature off. `*` is every entry.
@@ -40,8 +35,6 @@ UNBUILT: Final[tuple[tuple[tuple[str, ...], IsOff], ...]] = (
     (("store",), _not_redis),
     (("cache",), _empty),
     (("tests",), _empty),
-    (("upstreams", ANY, "targets", ANY), _plain_http),
-    (("upstreams", ANY, "tls"), _empty),
     (("routes", ANY, "cache"), _empty),
 )
 
@@ -55,8 +48,6 @@ def unbuilt(plain: dict[str, Any]) -> Iterator[Finding]:
 
 def _what(pattern: tuple[str, ...], value: Any) -> str:
     key = pattern[-1]
-    if key == ANY:
-        return "https://"
     return f"{key}: {value}" if isinstance(value, str | bool) else key
 
 

@@ -25,7 +25,7 @@ def test_paths_start_at_the_directory_of_the_file() -> None:
         "store": "file:./.fastgw",
         "log": {"access": "logs/access.log"},
         "upstreams": {
-            "a": {"targets": ["unix:b.sock", {"url": "unix:c.sock"}, "http://x"], "tls": {"ca": "ca.pem"}}
+            "a": {"targets": ["unix:b.sock", {"url": "unix:c.sock"}, "http://x"]}
         },
     }
     assert list(localise(plain, Path("/etc/fastgw"))) == []
@@ -40,7 +40,6 @@ def test_paths_start_at_the_directory_of_the_file() -> None:
         "upstreams": {
             "a": {
                 "targets": ["unix:/etc/fastgw/b.sock", {"url": "unix:/etc/fastgw/c.sock"}, "http://x"],
-                "tls": {"ca": "/etc/fastgw/ca.pem"},
             }
         },
     }

@@ -40,9 +40,6 @@ def test_the_whole_example_fails_only_with_what_is_not_built_yet() -> None:
         (("tests",), [{"request": "GET /", "expect": {"status": 200}}], []),
         (("listeners", 0, "proxy_protocol"), True, False),
         (("listeners", 0, "tls"), {"certificate": "a", "key": "b"}, None),
-        (("upstreams", "app", "tls"), {"verify": True}, None),
-        (("upstreams", "app", "targets", 0), "https://x", "http://x"),
-        (("upstreams", "app", "targets", 0), {"url": "https://x"}, {"url": "http://x"}),
         (("routes", 0, "cache"), {"ttl": "1s"}, None),
     ],
 )  # fmt: skip
