@@ -111,6 +111,7 @@ http://127.0.0.1:{port}/orders/7
   one of them dies, and stays dead for a minute: every request is 200, from the other; health checks say it, too
     curl -s -X PUT -d '{{"mode": "refuse", "for": 60}}' http://127.0.0.1:{faults}/_fault/one
     for i in $(seq 40); do curl -s -o /dev/null -w '%{{http_code}} ' http://127.0.0.1:{port}/shop/x; done; echo
+    curl -s http://127.0.0.1:{admin}/api/upstreams
   it stalls (also: delay, cut, halve, drip, garbage, status) and its health checks look well: one in a while takes 1 s
     curl -s -X PUT -d '{{"mode": "stall", "checks": false}}' http://127.0.0.1:{faults}/_fault/one
   so does the other: 504, until the circuit opens; then 503 at once, and Retry-After says when to come back
@@ -119,6 +120,11 @@ http://127.0.0.1:{port}/orders/7
     curl -i http://127.0.0.1:{port}/shop/x
   both recover: within 3 to 6 s a probe finds out, and they come back gently
     curl -s -X DELETE http://127.0.0.1:{faults}/_fault
+  an operator knows better: open for half a minute, or `auto` again
+    curl -s -X POST -H 'Content-Type: application/json' -d '{{"state": "open", "for": "30s"}}' \
+http://127.0.0.1:{admin}/api/upstreams/shop/breaker
+    curl -s -X POST -H 'Content-Type: application/json' -d '{{"state": "auto"}}' \
+http://127.0.0.1:{admin}/api/upstreams/shop/breaker
 
   versions, workers, where limits are kept, and what Prometheus would read
     curl -s http://127.0.0.1:{admin}/api/status

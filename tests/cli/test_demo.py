@@ -148,6 +148,8 @@ def test_targets_fail_and_recover_as_it_prints(start):
     assert {json.loads(shop(X_Tester="yes").text)["target"] for _ in range(20)} == {"next"}
     told("one", '{"mode": "refuse", "for": 60}')
     assert {shop().status for _ in range(40)} == {200}
+    shown = Answer(admin, "/api/upstreams")
+    assert (shown.status, "shop-next" in shown.text) == (200, True)
     told("one", '{"mode": "stall", "checks": false}')
     told("two", '{"mode": "stall", "checks": false}')
     with ThreadPoolExecutor(8) as pool:
@@ -162,5 +164,18 @@ def test_targets_fail_and_recover_as_it_prints(start):
     until = time.monotonic() + 8
     while any(shop().status != 200 for _ in range(10)):
         assert time.monotonic() < until, demo.said()
+
+    def breaker(order: str) -> None:
+        assert order in guide
+        path = "/api/upstreams/shop/breaker"
+        told = Answer(admin, path, "POST", order.encode(), Content_Type="application/json")
+        assert told.status in (200, 202), told.text
+
+    # The next version is not the shop's circuit: the split goes on sending it a few.
+    breaker('{"state": "open", "for": "30s"}')
+    demo.hears("worker 0: upstream shop: circuit open: forced")
+    answers = [shop() for _ in range(8)]
+    assert {answer.reason for answer in answers if answer.status != 200} == {"breaker_open"}
+    breaker('{"state": "auto"}')
     os.killpg(demo.process.pid, signal.SIGINT)
     assert demo.process.wait(5) == 0
