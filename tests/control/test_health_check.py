@@ -1,13 +1,17 @@
 """One check against a server that answers with what the test wrote."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from fastgw.control.health_check import MAX_BODY, MAX_HEAD, Probe, Verdict, check
+from fastgw.upstream import tls
+from fastgw.upstream.tls_options import UpstreamTlsOptions
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -142,4 +146,22 @@ async def test_a_unix_socket_is_asked_too(target: Target, tmp_path: Path, ask: A
     assert not (await ask(unix_path=path, address="")).good  # nobody there
     server = await asyncio.start_unix_server(target.serve, path)
     assert await ask(unix_path=path, address="") == Verdict(True, "answered 200")
+    server.close()
+
+
+async def test_a_secure_target_must_prove_its_name(target: Target, ask: Ask) -> None:
+    authority = trustme.CA()
+    served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("svc.example").configure_cert(served)
+    server = await asyncio.start_server(target.serve, "127.0.0.1", 0, ssl=served)
+    port = server.sockets[0].getsockname()[1]
+    context = tls.client_context(UpstreamTlsOptions(ca=authority.cert_pem.bytes().decode()))
+    assert await ask(port=port, context=context, server_name="svc.example") == Verdict(True, "answered 200")
+    verdict = await ask(port=port, context=context, server_name="other.example")
+    assert verdict == Verdict(False, "the target's certificate is for another name")
+    verdict = await ask(port=port, context=tls.client_context(None), server_name="svc.example")
+    assert verdict == Verdict(False, "the target's certificate is not trusted")
+    # A plain server where TLS was expected.
+    verdict = await ask(context=context, server_name="svc.example", timeout=0.5)
+    assert not verdict.good
     server.close()

@@ -44,6 +44,8 @@ class Control:
         self.history = history
         self.heard: asyncio.Queue[Received] = asyncio.Queue()
         self.orphaned = asyncio.Event()
+        self.breakers: asyncio.Queue[tuple[int, messages.Message]] = asyncio.Queue()
+        self.gone: list[int] = []
         self.peers = Peers(
             asyncio.get_running_loop(),
             log,
@@ -52,6 +54,8 @@ class Control:
             on_supervisor=self.heard.put_nowait,
             on_orphaned=self.orphaned.set,
             on_unknown_key=lambda worker, source: self.asked.put_nowait((worker, source)),
+            on_breaker=lambda worker, message: self.breakers.put_nowait((worker, dict(message))),
+            on_gone=self.gone.append,
         )
         self.asked: asyncio.Queue[tuple[int, str]] = asyncio.Queue()
         self.processes: list[Process] = []
@@ -219,6 +223,50 @@ async def test_a_worker_asks_for_a_key_and_only_it_is_answered(control: Control)
     control.peers.tell_facts(NAMED)
     assert (await asker.receive()).message == KEYS
     assert (await other.receive()).message == NAMED
+
+
+OPENED = messages.breaker("orders", "10.0.0.1:80", "open", "5 failures", 1.0, 2.0, False)
+
+
+async def test_what_a_worker_says_of_its_breakers_is_handed_on(control: Control) -> None:
+    worker, supervisor = control.attach(1), control.attach(SUPERVISOR)
+    supervisor.channel.send(OPENED)  # it has none
+    supervisor.channel.send(messages.reload())
+    await control.heard.get()
+    worker.channel.send(OPENED)
+    assert await control.breakers.get() == (1, OPENED)
+    assert control.breakers.empty() and control.heard.empty()
+
+
+async def test_it_is_said_whose_word_counts_no_more(control: Control) -> None:
+    control.attach(0, 100)
+    control.attach(0, 101)  # a successor, or a fresh channel
+    assert control.gone == [0]
+    control.peers.detach(0, 100)  # an old one
+    control.attach(SUPERVISOR)
+    control.peers.detach(SUPERVISOR)
+    assert control.gone == [0]
+    control.peers.detach(0, 101)
+    assert control.gone == [0, 0]
+
+
+async def test_facts_of_all_kinds_stand_beside_each_other_and_the_newest_of_each_counts(control: Control) -> None:
+    facts = [
+        messages.health("orders", "svc", 80, "10.0.0.1", True, ""),
+        messages.health("orders", "svc", 80, "10.0.0.2", True, ""),
+        messages.force_breaker("orders", "", "open", 5.0),
+        messages.force_breaker("orders", "10.0.0.1:80", "open", 5.0),
+        messages.addresses("health", "orders", 80, [], None),
+        messages.instances(2),
+        KEYS,
+    ]
+    control.peers.tell_facts(messages.health("orders", "svc", 80, "10.0.0.2", False, "refused"))
+    for fact in facts:
+        control.peers.tell_facts(fact)
+    worker = control.attach(0)
+    worker.hello(1, control.history.current.hash)
+    got = [(await worker.receive()).message for _ in range(len(facts) + 1)]
+    assert sorted(map(str, got)) == sorted(map(str, [NAMED, *facts]))
 
 
 async def test_what_only_the_supervisor_says_is_handed_on(control: Control) -> None:
