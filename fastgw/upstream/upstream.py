@@ -271,7 +271,8 @@ class Upstream:
             else:
                 target.weight = options.weight
                 target.slow_start = self.options.slow_start
-                target.warm(now)
+                if target.warm_from:
+                    target.warm(now)
                 target.secure(self._tls(options), _host_field(options))
                 target.pool.configure(self.options.connections)
             target.breaker = self._configured(target.breaker, target.label) if len(wanted) > 1 else None
