@@ -30,7 +30,7 @@ endef
 help: ## what there is
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
 
-run: $(VENV)/.run ## start the gateway in front of a tiny upstream, and print what to try
+run: $(VENV)/.run ## start the gateway in front of small upstreams that fail as told, and print what to try
 	@$(BIN)/fastgw demo $(ARGS)
 
 test: $(VENV)/.test ## every test (ARGS="-k pool" for some)
