@@ -113,7 +113,9 @@ class World:
 
     def start_faults(self, *names: str) -> Faults:
         """Services that fail as told, in one process beside the upstream."""
-        (self.folder / "faults").mkdir(exist_ok=True)
+        folder = self.folder / "faults"
+        folder.mkdir(exist_ok=True)
+        (folder / "output.log").unlink(missing_ok=True)  # of a world before: it names other ports
         return faults.started(self._spawn("faults", faults.argv(names), self.cores.load, None))
 
     def _start_store(self, label: str) -> Store:

@@ -56,7 +56,8 @@ def _ours(plan: Plan, behind: Behind) -> str:
 
 
 def _nginx(plan: Plan, behind: Behind) -> str:
-    policy = f"max_fails={FAILURES} fail_timeout={behind.nginx_open_seconds}s"
+    # Without a breaker nginx does not rest a target either.
+    policy = f"max_fails={FAILURES if behind.breaker else 0} fail_timeout={behind.nginx_open_seconds}s"
     servers = " ".join(f"server {target} {policy};" for target in behind.targets)
     upstream = f"  upstream faulty {{ {servers} keepalive 256; keepalive_requests 1000000000; }}\n"
     location = (

@@ -46,6 +46,11 @@ def test_nginx_has_as_many_attempts_and_as_much_patience(plan: Plan) -> None:
     assert text.index("location /faulty/") < text.index("location /upload/")
 
 
+def test_without_a_breaker_nginx_rests_no_target(plan: Plan) -> None:
+    text = faulty.writer(BASE, replace(BEHIND, breaker=""))(plan).config.read_text()
+    assert text.count("max_fails=0 ") == len(BEHIND.targets)
+
+
 @pytest.mark.skipif(tools.find("nginx") is None, reason="nginx is not installed")
 def test_nginx_accepts_it(plan: Plan) -> None:
     command = faulty.writer(BASE, BEHIND)(plan)
