@@ -9,7 +9,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from fastgw.config.address import DEFAULT_PORTS
 from fastgw.http1.memo import Streak
 from fastgw.model.exchange import Exchange
 from fastgw.model.keys import KeyOf, key_of, point_of
@@ -19,6 +18,7 @@ from fastgw.upstream.breaker import CLOSED, Breaker, Transition
 from fastgw.upstream.budget import RetryBudget
 from fastgw.upstream.failure_options import RetriesOptions
 from fastgw.upstream.options import TargetOptions, UpstreamOptions
+from fastgw.upstream.place import Place, host_field, literal
 from fastgw.upstream.slow_start import taking_part
 from fastgw.upstream.target import MAX_UNHEARD, Target
 from fastgw.upstream.tls import TlsTarget, server_name
@@ -123,7 +123,7 @@ class Upstream:
         """A name for which neither addresses nor an error have come yet."""
         return any(
             not target.unix_path
-            and _literal(target.host) is None
+            and literal(target.host) is None
             and (target.host, target.port) not in self._resolved
             and (target.host, target.port) not in self._errors
             for target in self.options.targets
@@ -273,7 +273,7 @@ class Upstream:
                 target.slow_start = self.options.slow_start
                 if target.warm_from:
                     target.warm(now)
-                target.secure(self._tls(options), _host_field(options))
+                target.secure(self._tls(options), host_field(options))
                 target.pool.configure(self.options.connections)
             target.breaker = self._configured(target.breaker, target.label) if len(wanted) > 1 else None
         self.targets = tuple(self._targets[key] for key in wanted)
@@ -283,16 +283,13 @@ class Upstream:
     def _addresses(self, options: TargetOptions) -> tuple[str, ...]:
         if options.unix_path:
             return ("",)
-        literal = _literal(options.host)
-        return (literal,) if literal is not None else self._resolved.get((options.host, options.port), ())
+        address = literal(options.host)
+        return (address,) if address is not None else self._resolved.get((options.host, options.port), ())
 
     def _make(self, options: TargetOptions, address: str) -> Target:
-        if options.unix_path:
-            label = f"unix:{options.unix_path}"
-        else:
-            label = f"[{address}]:{options.port}" if ":" in address else f"{address}:{options.port}"
+        label = Place(options.unix_path or options.host, options.port, address).label
         return Target(
-            label, address, options.port, options.unix_path, _host_field(options), options.weight,
+            label, address, options.port, options.unix_path, host_field(options), options.weight,
             self.options.connections, self._shared, self.streak, self._tls(options),
         )  # fmt: skip
 
@@ -314,17 +311,3 @@ def _tell(breaker: Breaker, ticket: int, verdict: bool | None, now: float, cause
         breaker.dropped(ticket, now)
     else:
         breaker.failed(ticket, now, cause)
-
-
-def _host_field(options: TargetOptions) -> bytes:
-    if options.unix_path:
-        return b"localhost"
-    name = f"[{options.host}]" if ":" in options.host else options.host
-    return (name if options.port == DEFAULT_PORTS[options.scheme] else f"{name}:{options.port}").encode()
-
-
-def _literal(host: str) -> str | None:
-    """The host itself where it is an address already."""
-    if ":" in host or host.replace(".", "").isdigit():
-        return host
-    return None
