@@ -13,6 +13,7 @@ import itertools
 import os
 import re
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -57,6 +58,14 @@ class Connection:
         with contextlib.suppress(OSError):
             self.stream.sock.shutdown(socket.SHUT_RDWR)
         self.stream.sock.close()
+
+    def announce_end(self) -> None:
+        """TLS only: close_notify, then the end. `close()` alone looks like a cut to the peer."""
+        assert isinstance(self.stream.sock, ssl.SSLSocket)
+        self.stream.sock.settimeout(IDLE)
+        with contextlib.suppress(OSError):  # the peer need not answer with its own
+            self.stream.sock.unwrap()
+        self.close()
 
     def reset(self) -> None:
         self.open = False
@@ -126,7 +135,11 @@ class Upstream:
     """Listens at once; `close()` ends every connection."""
 
     def __init__(
-        self, address: Address = ("127.0.0.1", 0), default: Script = plain_answer, rcvbuf: int = 0
+        self,
+        address: Address = ("127.0.0.1", 0),
+        default: Script = plain_answer,
+        rcvbuf: int = 0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.default = default
         self.scripts: dict[bytes, Script] = {}
@@ -142,6 +155,7 @@ class Upstream:
         self._condition = threading.Condition()
         self._address = address
         self._rcvbuf = rcvbuf
+        self._tls = tls
         self._listener: socket.socket | None = None
         self.listen()
 
@@ -176,7 +190,7 @@ class Upstream:
     def url(self) -> str:
         if isinstance(self._address, str):
             return f"unix:{self._address}"
-        return f"http://127.0.0.1:{self._address[1]}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._address[1]}"
 
     @property
     def port(self) -> int:
@@ -260,6 +274,8 @@ class Upstream:
                 return
             if sock.family != socket.AF_UNIX:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._tls is not None:
+                sock = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
             connection = Connection(next(self._numbers), RecordingStream(sock, IDLE))
             connection.stream.record = connection.raw  # type: ignore[attr-defined]
             with self._condition:
@@ -268,7 +284,11 @@ class Upstream:
             threading.Thread(target=self._serve, args=(connection,), daemon=True, name="upstream").start()
 
     def _serve(self, connection: Connection) -> None:
+        sock = connection.stream.sock
         try:
+            if isinstance(sock, ssl.SSLSocket):
+                sock.settimeout(IDLE)
+                sock.do_handshake()
             while connection.open and self._serve_one(connection):
                 pass
         except Cut:
