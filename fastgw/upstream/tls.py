@@ -47,6 +47,9 @@ class TlsContexts:
     def __init__(self) -> None:
         self._made: WeakValueDictionary[UpstreamTlsOptions, ssl.SSLContext] = WeakValueDictionary()
 
+    def __len__(self) -> int:
+        return len(self._made)
+
     def of(self, options: UpstreamTlsOptions | None) -> ssl.SSLContext:
         wanted = options or UpstreamTlsOptions()
         context = self._made.get(wanted)
@@ -110,5 +113,6 @@ def refused_late(error: BaseException | None) -> bool:
 
 
 def _refuses_us(error: ssl.SSLError) -> bool:
-    return (error.reason or "").partition("_ALERT_")[2] in _ABOUT_US
+    # Errors that ssl's own Python code raises have no reason.
+    return (getattr(error, "reason", None) or "").partition("_ALERT_")[2] in _ABOUT_US
 

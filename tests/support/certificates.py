@@ -12,16 +12,22 @@ import trustme
 class Authority:
     """`file` and `pem` are what a client trusts."""
 
-    def __init__(self, directory: Path) -> None:
-        self._ca = trustme.CA()
+    def __init__(self, directory: Path, ca: trustme.CA | None = None) -> None:
+        self._ca = ca or trustme.CA()
         self._directory = directory
         self._count = 0
         self.pem = self._ca.cert_pem.bytes().decode()
         self.file = self._write("ca.pem", self.pem)
 
+    def child(self) -> Authority:
+        """An intermediate one."""
+        directory = self._directory / "child"
+        directory.mkdir()
+        return Authority(directory, self._ca.create_child_ca())
+
     def pair(self, *names: str, expired: bool = False) -> tuple[str, str]:
         """A certificate with its chain, and its key."""
-        end = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1) if expired else None
+        end = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1) if expired else None
         leaf = self._ca.issue_cert(*names, not_after=end)
         chain = "".join(blob.bytes().decode() for blob in leaf.cert_chain_pems)
         return chain, leaf.private_key_pem.bytes().decode()

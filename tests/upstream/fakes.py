@@ -44,6 +44,7 @@ class FakeLoop:
         self.tasks: list[FakeTask] = []
         self.calls: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         self.places: list[object] = []
+        self.tls: list[dict[str, Any]] = []  # how each of them was asked to be secured
         self.outcome: Exception | None = None
 
     def create_task(self, work: Coroutine[Any, Any, None]) -> FakeTask:
@@ -60,8 +61,9 @@ class FakeLoop:
             call(*arguments)
 
     async def create_connection(
-        self, factory: Callable[[], UpstreamConnection], host: str, port: int
+        self, factory: Callable[[], UpstreamConnection], host: str, port: int, **tls: Any
     ) -> None:
+        self.tls.append(tls)
         self._connect((host, port), factory)
 
     async def create_unix_connection(self, factory: Callable[[], UpstreamConnection], path: str) -> None:
@@ -86,6 +88,8 @@ class FakeTransport:
         self.aborted = False
         self.closed = False
         self.eof = False
+        self.half_closes = True
+        self.limits: list[tuple[int, ...]] = []
 
     def write(self, data: bytes) -> None:
         self.written += data
@@ -105,8 +109,14 @@ class FakeTransport:
     def is_closing(self) -> bool:
         return self.aborted or self.closed
 
+    def set_write_buffer_limits(self, *limits: int) -> None:
+        self.limits.append(limits)
+
+    def set_read_buffer_limits(self, *limits: int) -> None:
+        self.limits.append(limits)
+
     def can_write_eof(self) -> bool:
-        return True
+        return self.half_closes
 
     def write_eof(self) -> None:
         self.eof = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -199,6 +200,18 @@ def test_only_a_reused_connection_that_died_silently_may_be_tried_again(
     rig.begin()
     rig.connection.connection_lost(error)
     assert rig.owner.events == [("failure", Reason.UPSTREAM_RESET, Retry.REUSED_ONLY)]
+
+
+def test_a_target_that_refuses_our_certificate_after_the_handshake(bench: Bench) -> None:
+    error = ssl.SSLError(1, "?")
+    error.reason = "TLSV13_ALERT_CERTIFICATE_REQUIRED"
+    rig = Rig(bench)
+    rig.connection.connection_lost(error)
+    assert rig.owner.events == [("failure", Reason.TLS_ERROR, Retry.NEVER)]
+    rig = Rig(bench)
+    rig.feed(b"HTTP")
+    rig.connection.connection_lost(error)
+    assert rig.owner.events == [("failure", Reason.UPSTREAM_RESET, Retry.NEVER)]
 
 
 def test_a_fresh_connection_that_died_is_not_tried_again(rig: Rig) -> None:

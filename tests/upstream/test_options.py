@@ -29,6 +29,7 @@ def test_a_short_target_is_a_target() -> None:
     [
         ({"targets": []}, "targets is empty"),
         ({"targets": ["http://x:1", {"url": "http://x:1", "weight": 2}]}, "listed twice"),
+        ({"targets": ["http://x:443", "https://x"]}, "are the same port; write the one that it speaks"),
         ({"targets": [{"url": "http://x", "weight": 0}]}, "from 1 to 1000"),
         ({"targets": [{"url": "http://x", "host": "y"}]}, "Extra"),
         ({"targets": [{"where": "http://x"}]}, "required"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 
 import pytest
 
 from fastgw.errors import Reason, Retry
 from fastgw.upstream.pool import PoolLimits
+from fastgw.upstream.tls import TlsTarget
 from fastgw.upstream.wire import State
 from tests.upstream.fakes import Bench, Owner, upstream
 
@@ -346,4 +348,50 @@ def test_an_attempt_whose_owner_left_ends_silently(bench: Bench) -> None:
     connection.close()
     assert owner.events == []
     assert bench.loop.tasks[-1].cancelled
+    assert bench.pool.open == 0
+
+
+def test_a_pool_that_is_renewed_uses_nothing_that_was_there(bench: Bench) -> None:
+    busy, idle, coming = bench.connected(), bench.idle(), bench.pool.connect(Owner(), 1.0)
+    bench.pool.renew()
+    assert idle.state is State.CLOSED
+    assert busy.state is State.IDLE  # in its exchange still
+    bench.give(busy)
+    assert busy.state is State.CLOSED
+    coming.close()
+    assert bench.pool.open == 0
+    fresh = bench.idle()
+    assert bench.take() is fresh
+
+
+def test_a_secure_target_is_opened_with_its_context_and_name(bench: Bench) -> None:
+    tls = TlsTarget(bench.shared.tls_contexts.of(None), "app.example")
+    bench.target.secure(tls, b"app.example")
+    owner = Owner()
+    bench.pool.connect(owner, 1.0)
+    bench.loop.tasks[-1].run()
+    assert bench.loop.tls == [{"ssl": tls.context, "server_hostname": "app.example"}]
+    assert owner.names() == ["connected"]
+
+
+@pytest.mark.parametrize(
+    ("error", "secure", "reason"),
+    [
+        (ssl.SSLError(1, "?"), True, Reason.TLS_ERROR),
+        (ConnectionResetError(), True, Reason.TLS_ERROR),
+        (ConnectionResetError(), False, Reason.CONNECT_REFUSED),
+        (ConnectionRefusedError(), True, Reason.CONNECT_REFUSED),
+        (TimeoutError(), True, Reason.CONNECT_TIMEOUT),
+    ],
+)
+def test_nothing_of_a_request_was_sent_when_a_handshake_fails(
+    bench: Bench, error: OSError, secure: bool, reason: Reason
+) -> None:
+    if secure:
+        bench.target.tls = TlsTarget(bench.shared.tls_contexts.of(None), "app.example")
+    bench.loop.outcome = error
+    owner = Owner()
+    bench.pool.connect(owner, 1.0)
+    bench.loop.tasks[-1].run()
+    assert owner.events == [("failure", reason, Retry.ALWAYS)]
     assert bench.pool.open == 0

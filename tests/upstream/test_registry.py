@@ -34,6 +34,9 @@ def labels(registry: Registry, name: str = "app") -> list[str]:
         ("http://127.0.0.1", "127.0.0.1:80", "127.0.0.1", 80, b"127.0.0.1"),
         ("http://[::1]:9001", "[::1]:9001", "::1", 9001, b"[::1]:9001"),
         ("http://[::1]", "[::1]:80", "::1", 80, b"[::1]"),
+        ("https://127.0.0.1", "127.0.0.1:443", "127.0.0.1", 443, b"127.0.0.1"),
+        ("https://127.0.0.1:80", "127.0.0.1:80", "127.0.0.1", 80, b"127.0.0.1:80"),
+        ("http://127.0.0.1:443", "127.0.0.1:443", "127.0.0.1", 443, b"127.0.0.1:443"),
         ("unix:/run/app.sock", "unix:/run/app.sock", "", 0, b"localhost"),
     ],
 )
@@ -178,3 +181,20 @@ def test_an_abort_retires_everything(bench: Bench) -> None:
     registry.reconcile({"app": upstream("app", [ONE, TWO])})
     registry.abort()
     assert all(target.pool.generation == -1 for target in registry.upstreams["app"].targets)
+
+
+def test_a_reload_that_changes_how_a_target_is_spoken_to_makes_its_connections_anew(registry: Registry) -> None:
+    def reload(url: str, **options: object) -> Target:
+        registry.reconcile({"app": upstream("app", [url], **options)})
+        return registry.upstreams["app"].targets[0]
+
+    target = reload("http://127.0.0.1:443")
+    assert (target.tls, target.pool.generation, target.host_field) == (None, 0, b"127.0.0.1:443")
+    assert reload("https://127.0.0.1:443") is target
+    assert target.tls is not None
+    assert (target.tls.server_name, target.pool.generation, target.host_field) == ("127.0.0.1", 1, b"127.0.0.1")
+    assert reload("https://127.0.0.1:443", max_in_flight=3).pool.generation == 1  # no change of that
+    assert reload("https://127.0.0.1:443", tls={"server_name": "a.example"}).pool.generation == 2
+    assert reload("https://127.0.0.1:443", tls={"verify": False}).pool.generation == 3
+    assert reload("http://127.0.0.1:443").pool.generation == 4
+    assert target.tls is None

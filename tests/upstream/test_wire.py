@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastgw.errors import Reason, Retry
 from fastgw.upstream.connection import UpstreamConnection
+from fastgw.upstream.tls import HIGH_WATER, TlsTarget
 from fastgw.upstream.wire import State
 from tests.upstream.fakes import OK5, Bench, FakeTransport, Owner, Rig
 
@@ -123,3 +124,20 @@ def test_a_new_connection_belongs_to_its_pool(bench: Bench) -> None:
     connection = UpstreamConnection(bench.pool, bench.shared, bench.streak)
     assert connection.state is State.CONNECTING
     assert connection.generation == bench.pool.generation
+
+
+def test_where_there_is_no_half_close_the_whole_is_closed_in_order(rig: Rig) -> None:
+    """As in TLS."""
+    rig.transport.half_closes = False
+    rig.connection.write(b"the last words")
+    rig.connection.write_eof()
+    assert rig.transport.written.endswith(b"the last words")
+    assert (rig.transport.eof, rig.transport.closed, rig.transport.aborted) == (False, True, False)
+
+
+def test_a_tls_transport_is_told_to_keep_little(bench: Bench) -> None:
+    plain = bench.connected()
+    bench.target.tls = TlsTarget(bench.shared.tls_contexts.of(None), "app.example")
+    secure = bench.connected()
+    assert plain.transport.limits == []  # type: ignore[union-attr]
+    assert secure.transport.limits == [(HIGH_WATER,), (1, 0)]  # type: ignore[union-attr]

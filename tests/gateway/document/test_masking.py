@@ -13,6 +13,7 @@ def test_secrets_are_replaced_and_the_rest_stays() -> None:
         "admin": {"address": "127.0.0.1:9901", "token": "hush"},
         "redis": {"url": "redis://user:hush@host:6379/0"},
         "issuers": {"a": {"secret": "hush", "issuer": "x"}, "b": {"jwks_url": "https://u:hush@x/keys"}},
+        "upstreams": {"a": {"tls": {"key": "hush", "certificate": "public"}}},
         "consumers": [{"name": "a", "keys": ["sha256:hush", "sha256:hush"], "scopes": ["open"]}, {"name": "b"}],
         "routes": [
             {
