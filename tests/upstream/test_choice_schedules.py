@@ -141,7 +141,7 @@ def test_whoever_recovers_gets_traffic_again(
 def test_a_target_that_says_nothing_gets_a_few_and_then_one_at_a_time(
     count: int, balance: str, guarded: bool, rate: int
 ) -> None:
-    """Requests at a steady rate for eight seconds, answers at once but of one target; its attempts fail after a second."""
+    """Requests at a steady rate for eight seconds, answers at once but of one target; its own fail after a second."""
     bench = Bench()
     try:
         life = Life(bench, count, balance, guarded, "0s")
