@@ -103,9 +103,7 @@ class Peer(Client):
         self.exchange = None
         self.gone = True
 
-    def leave_tunnel(self) -> None:
-        self.exchange = None
-        self.gone = True
+    leave_tunnel = cut
 
     def feed(self, size: int) -> None:
         size = min(size, self.left)
@@ -149,13 +147,11 @@ class World(RuleBasedStateMachine):
     @rule(method=st.sampled_from(METHODS), has_body=st.booleans(), websocket=st.integers(0, 5), which=few)
     def begin(self, method: bytes, has_body: bool, websocket: int, which: int) -> None:
         free = [peer for peer in self.peers if peer.exchange is None and not peer.gone and not peer.blocked]
-        if len([peer for peer in self.peers if peer.exchange]) >= 8:
+        if len(self.busy()) >= 8:
             return
-        if which < len(free):
-            peer = free[which]
-        else:
-            peer = Peer(self)
-            self.peers.append(peer)
+        if which >= len(free):
+            self.peers.append(Peer(self))
+        peer = free[which] if which < len(free) else self.peers[-1]
         self.number += 1
         lines = [b"Host: a"]
         has_body = has_body and method in (b"PUT", b"POST")
@@ -167,12 +163,10 @@ class World(RuleBasedStateMachine):
         peer.left, peer.sent = (BODY if has_body else 0), 0
         peer.since = len(peer.written)
         head = parse_request_block(b"".join(line + b"\r\n" for line in lines), FieldParser())
-        now = self.gateway.bench.clock.now()
-        path = b"/%d" % self.number
+        now, path = self.gateway.bench.clock.now(), b"/%d" % self.number
         exchange = Exchange(head, method, path, b"", False, now, 30)
-        exchange.client = b"192.0.2.%d" % self.number
+        exchange.client, exchange.request_id = b"192.0.2.%d" % self.number, b"id"
         exchange.line = RequestLine(method, path, b"", False, None)
-        exchange.request_id = b"id"
         route = exchange.route = self.gateway.routes["one"]
         route.in_flight += 1
         self.gateway.engine.in_flight += 1
@@ -206,10 +200,7 @@ class World(RuleBasedStateMachine):
         if busy:
             peer = busy[which % len(busy)]
             peer.blocked = not peer.blocked
-            if peer.blocked:
-                peer.forward.on_client_blocked()
-            else:
-                peer.forward.on_client_writable()
+            (peer.forward.on_client_blocked if peer.blocked else peer.forward.on_client_writable)()
 
     # --- targets --------------------------------------------------------------------------------------------------
 
@@ -217,13 +208,12 @@ class World(RuleBasedStateMachine):
     def connect(self, which: int, refused: int) -> None:
         loop = self.gateway.bench.loop
         waiting = [task for task in loop.tasks if task not in self.tried and not task.cancelled]
-        if not waiting:
-            return
-        task = waiting[which % len(waiting)]
-        self.tried.add(task)
-        loop.outcome = ConnectionRefusedError(111, "Connection refused") if not refused else None
-        task.run()
-        loop.outcome = None
+        if waiting:
+            task = waiting[which % len(waiting)]
+            self.tried.add(task)
+            loop.outcome = None if refused else ConnectionRefusedError(111, "Connection refused")
+            task.run()
+            loop.outcome = None
 
     def asked(self) -> list[tuple[Peer, Wire]]:
         found = [(peer, peer.forward._connection) for peer in self.busy()]
@@ -234,10 +224,9 @@ class World(RuleBasedStateMachine):
         asked = [(peer, wire) for peer, wire in self.asked() if wire.state is State.HEAD]
         if asked:
             peer, wire = asked[which % len(asked)]
-            exchange = peer.exchange
-            assert exchange is not None
             data = ANSWERS[kind]
-            wire.data_received(data % int(exchange.path[1:]) if b"%" in data else data)  # type: ignore[attr-defined]
+            number = int(peer.exchange.path[1:]) if peer.exchange else 0
+            wire.data_received(data % number if b"%" in data else data)  # type: ignore[attr-defined]
 
     @rule(which=few)
     def switch(self, which: int) -> None:
@@ -293,25 +282,19 @@ class World(RuleBasedStateMachine):
     def rush(self, seed: int) -> None:
         """A crowd: much at the same time, which rules drawn one by one seldom bring about."""
         random = Random(seed)
-        steps = random.choices(list(RUSH), list(RUSH.values()), k=60)
-        for step in steps:
+        for step in random.choices(list(RUSH), list(RUSH.values()), k=60):
             number = random.randrange(8)
-            if step == "begin":
-                self.begin(random.choice(METHODS), random.random() < 0.7, random.randrange(6), number)
-            elif step == "send":
-                self.send(number, random.choice([10, 40_000, 70_000, BODY]))
-            elif step == "connect":
-                self.connect(number, random.randrange(5))
-            elif step == "answer":
-                self.answer(number, random.choice(sorted(ANSWERS)))
-            elif step == "cut":
-                self.cut(number, random.random() < 0.3)
-            elif step == "wait":
-                self.wait(random.choice([0.05, 0.05, 0.3, 1.1]))
-            elif step == "reload":
-                self.reload(random.randrange(len(SHAPES)))
-            else:
-                getattr(self, step)(*([] if step == "turn" else [number]))
+            more: dict[str, list[Any]] = {
+                "begin": [random.choice(METHODS), random.random() < 0.7, random.randrange(6), number],
+                "send": [number, random.choice([10, 40_000, 70_000, BODY])],
+                "connect": [number, random.randrange(5)],
+                "answer": [number, random.choice(sorted(ANSWERS))],
+                "cut": [number, random.random() < 0.3],
+                "wait": [random.choice([0.05, 0.05, 0.3, 1.1])],
+                "reload": [random.randrange(len(SHAPES))],
+                "turn": [],
+            }
+            getattr(self, step)(*more.get(step, [number]))
             self.check_all()
 
     def check_all(self) -> None:
@@ -346,9 +329,7 @@ class World(RuleBasedStateMachine):
     def circuits_know_of_no_more_probes_than_there_are_attempts(self) -> None:
         now = self.gateway.bench.clock.now()
         for _, breaker in self.app.breakers():
-            tickets = [
-                peer for peer in self.busy() if breaker.era in (peer.forward._ticket, peer.forward._own_ticket)
-            ]
+            tickets = [one for one in self.busy() if breaker.era in (one.forward._ticket, one.forward._own_ticket)]
             assert len([until for until in breaker._places if until > now]) <= len(tickets)
             assert breaker.failures_in_row >= 0
 
@@ -384,9 +365,9 @@ class World(RuleBasedStateMachine):
             assert exchange is not None
             if forward._connection is None or forward._stage is not SENT or not peer.sent:
                 continue
-            start = b"%s %s HTTP/1.1\r\n" % (exchange.method, exchange.path)
             written = self.wires[forward._connection].written
-            _, _, content = written[written.rindex(start) :].partition(b"\r\n\r\n")
+            start = written.rindex(b"%s %s HTTP/1.1\r\n" % (exchange.method, exchange.path))
+            _, _, content = written[start:].partition(b"\r\n\r\n")
             assert content == body(0, peer.sent), "a body with a hole in it"
 
     @invariant()
@@ -403,8 +384,7 @@ class World(RuleBasedStateMachine):
                 peer.gone = True
                 peer.forward.abandon(Reason.CLIENT_CLOSED)
                 peer.exchange = None
-            for _ in range(4):
-                self.gateway.bench.loop.run()
+            self.gateway.bench.loop.run()
             self.counts_are_those_of_what_is_under_way()
             assert all(one.closed for one in self.begun)
             assert self.gateway.route.in_flight == 0
