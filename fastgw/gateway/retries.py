@@ -73,9 +73,9 @@ class Retries(Attempt):
         failed = head.status in upstream.failing
         self._give_back(False)
         self._judge(not failed, f"status {head.status}" if failed else "")
+        target.misses += 1  # it answers, but not what makes it steady
         if head.status not in upstream.retry_statuses:
             return False
-        target.misses += 1  # it answers, but not what makes it steady
         seconds = retry_after(head, self._engine.clock.wall())
         if seconds > 0.0:
             target.rest(now, min(seconds, MAX_RETRY_AFTER))

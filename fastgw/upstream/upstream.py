@@ -193,11 +193,21 @@ class Upstream:
         self, target: Target, ticket: int, own_ticket: int, verdict: bool | None, now: float, cause: str = ""
     ) -> None:
         """What became of an attempt: an answer, a failure (with its cause), or nothing that says anything (None). The
-        tickets are those of this upstream's breaker and of the target's; 0 for none."""
+        tickets are those of this upstream's breaker and of the target's; 0 for none.
+
+        A failure is the target's own as long as another one answers: five attempts at one that stalls end in one sweep of
+        the deadlines, and would close the door of the healthy one too."""
         if ticket and self.breaker is not None:
-            _tell(self.breaker, ticket, verdict, now, cause)
+            own = verdict is False and self.single is None and self._another_answers(target)
+            _tell(self.breaker, ticket, None if own else verdict, now, cause)
         if own_ticket and target.breaker is not None:
             _tell(target.breaker, own_ticket, verdict, now, cause)
+
+    def _another_answers(self, failed: Target) -> bool:
+        return any(
+            target is not failed and target.ewma > 0.0 and not target.misses and target.fit()
+            for target in self.targets
+        )
 
     # --- breakers and time ----------------------------------------------------------------------------------------
 

@@ -119,6 +119,22 @@ def test_a_trial_that_only_unrepeatable_requests_could_make_is_made_in_the_end(
     assert chosen(app, exchange, 5.0 + LONGEST_REST, trial=False) == {"9002"}
 
 
+def test_one_target_that_fails_leaves_the_circuit_of_its_upstream_alone(bench: Bench, said: Any) -> None:
+    app = made(bench, said, ONE, TWO, breaker=BREAKER)
+    now = bench.clock.now()
+    bad, good = app.targets
+    upstreams, own = app.breaker, bad.breaker
+    assert upstreams is not None and own is not None
+    good.sample(0.01, now)
+    for _ in range(5):
+        app.settle(bad, upstreams.admit(now), own.admit(now), False, now, "response_timeout")
+    assert (upstreams.state, own.state) == (CLOSED, OPEN)
+    good.failed(now)  # now none of them answers
+    for _ in range(3):
+        app.settle(bad, upstreams.admit(now), 0, False, now, "response_timeout")
+    assert upstreams.state is OPEN
+
+
 def test_with_every_circuit_open_there_is_none_and_a_true_time(bench: Bench, said: Any, exchange: Exchange) -> None:
     app = made(bench, said, ONE, TWO, breaker=BREAKER)
     now = bench.clock.now()
