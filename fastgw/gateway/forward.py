@@ -42,8 +42,9 @@ class Forward(Tunnel):
         route = exchange.route
         assert route is not None
         seconds = now - exchange.forwarded_at
-        target.sample(now - self._sent_at if self._touched else seconds, now)
-        if head.status in upstream.watched and self.bad_answer(exchange, head, now):
+        if head.status not in upstream.watched:
+            target.sample(now - self._sent_at if self._touched else seconds, now)
+        elif self.bad_answer(exchange, head, now):
             return
         exchange.status = head.status
         exchange.source = _UPSTREAM

@@ -67,13 +67,14 @@ class Retries(Attempt):
         self._give_up(reason, detail, pipeline.rule_of(reason))
 
     def bad_answer(self, exchange: Exchange, head: ResponseHead, now: float) -> bool:
-        """A status that the breaker or the retries watch. True: it is dropped, and another attempt is under way."""
+        """A status that speaks against the target. True: it is dropped, and another attempt is under way."""
         target, upstream = self._target, self._upstream
         assert target is not None and upstream is not None
         failed = head.status in upstream.failing
         self._give_back(False)
         self._judge(not failed, f"status {head.status}" if failed else "")
-        target.misses += 1  # it answers, but not what makes it steady
+        target.failed(now)  # no sample: errors come fast, and would draw all traffic to it
+        target.unheard = 0
         if head.status not in upstream.retry_statuses:
             return False
         seconds = retry_after(head, self._engine.clock.wall())

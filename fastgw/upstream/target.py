@@ -78,13 +78,12 @@ class Target:
 
     def fit(self) -> bool:
         """Nothing speaks against its getting its share."""
+        return self.unheard < MAX_UNHEARD and self.trusted()
+
+    def trusted(self) -> bool:
+        """The same but for its silence, which may be that of a burst."""
         breaker = self.breaker
-        return (
-            self.healthy
-            and not self.resting
-            and self.unheard < MAX_UNHEARD
-            and (breaker is None or breaker.state is CLOSED)
-        )
+        return self.healthy and not self.resting and (breaker is None or breaker.state is CLOSED)
 
     def wants_trial(self, now: float) -> bool:
         """It was taken out by its failures, and one attempt may see whether it is back."""

@@ -30,6 +30,8 @@ Key = tuple[str, int, str]  # host as configured or unix path, port, address
 OnTransition = Callable[[str, str, Transition], None]
 
 _NO_STATUSES: Final[frozenset[int]] = frozenset()
+# What a target answers that cannot serve, whatever the options say: other targets are preferred.
+SICK: Final = frozenset({502, 503, 504})
 
 
 class Upstream:
@@ -71,7 +73,7 @@ class Upstream:
         self.retry_statuses = _NO_STATUSES
         self.budget = RetryBudget(0.0)
         self.failing = _NO_STATUSES  # statuses that are failures to the breaker
-        self.watched = _NO_STATUSES  # statuses that are of interest to either
+        self.watched = SICK  # statuses that speak against a target
         self.configure(options)
 
     def configure(self, options: UpstreamOptions) -> None:
@@ -85,7 +87,7 @@ class Upstream:
         self._configure_retries(options.retries)
         self.breaker = self._configured(self.breaker, "")
         self.failing = frozenset(options.breaker.statuses) if options.breaker else _NO_STATUSES
-        self.watched = self.failing | self.retry_statuses
+        self.watched = self.failing | self.retry_statuses | SICK
         self.guarded = self.breaker is not None or self.attempts > 1
         self._refresh()
 
@@ -176,11 +178,11 @@ class Upstream:
     def _last_resort(self, fit: list[Target], now: float, exclude: Target | None) -> list[Target]:
         """No target is as it should be. Health never ejects the last one; an open circuit does."""
         others = [target for target in self.targets if target is not exclude and target.admits(now)]
-        healthy = [target for target in others if target.healthy]
-        awake = [target for target in healthy if not target.resting and target.unheard < MAX_UNHEARD]
-        if awake or healthy or others:
-            return awake or healthy or others
-        return fit or [target for target in self.targets if target.admits(now)]
+        if not others:
+            return fit or [target for target in self.targets if target.admits(now)]
+        healthy = [target for target in others if target.healthy] or others
+        awake = [target for target in healthy if not target.resting] or healthy
+        return [target for target in awake if target.unheard < MAX_UNHEARD] or awake
 
     def retry_after(self, now: float) -> int:
         """Seconds until an attempt may be let in again: of the upstream's circuit, or the first of its targets'."""
@@ -204,10 +206,8 @@ class Upstream:
             _tell(target.breaker, own_ticket, verdict, now, cause)
 
     def _another_answers(self, failed: Target) -> bool:
-        return any(
-            target is not failed and target.ewma > 0.0 and not target.misses and target.fit()
-            for target in self.targets
-        )
+        """Or has not been heard to fail: at the start of the gateway nobody has answered yet."""
+        return any(target is not failed and not target.misses and target.trusted() for target in self.targets)
 
     # --- breakers and time ----------------------------------------------------------------------------------------
 

@@ -87,6 +87,15 @@ def test_a_silent_target_gets_no_more_than_a_few(bench: Bench, said: Any, exchan
     assert chosen(app, exchange, 0.0) == {"9001", "9002"}
 
 
+def test_a_silent_one_is_better_than_one_that_rests(bench: Bench, said: Any, exchange: Exchange) -> None:
+    """A burst on the only good target must not send its rest to the one that is known to be dead."""
+    app = made(bench, said, ONE, TWO)
+    dead, busy = app.targets
+    dead.failed(0.0, silent=True)
+    busy.unheard = MAX_UNHEARD
+    assert chosen(app, exchange, 0.5) == {"9002"}
+
+
 def test_an_open_circuit_takes_a_target_out_until_a_probe_is_due(bench: Bench, said: Any, exchange: Exchange) -> None:
     app = made(bench, said, ONE, TWO, breaker=BREAKER)
     now = bench.clock.now()
@@ -125,7 +134,6 @@ def test_one_target_that_fails_leaves_the_circuit_of_its_upstream_alone(bench: B
     bad, good = app.targets
     upstreams, own = app.breaker, bad.breaker
     assert upstreams is not None and own is not None
-    good.sample(0.01, now)
     for _ in range(5):
         app.settle(bad, upstreams.admit(now), own.admit(now), False, now, "response_timeout")
     assert (upstreams.state, own.state) == (CLOSED, OPEN)
