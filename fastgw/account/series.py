@@ -109,6 +109,10 @@ class Slot:
         """The offset of bucket 0. Buckets are not cumulative; the sum in us follows the infinity bucket."""
         return self._series(family, labels, Kind.HISTOGRAM)
 
+    def has(self, family: Family, labels: tuple[str, ...]) -> bool:
+        """Whether this series is there already; asking makes none."""
+        return _number(family) + _SEPARATOR.join(labels).encode("utf-8", "replace") in self._index
+
     def reset_for_birth(self) -> None:
         """A new worker takes the slot over: gauges and the words of one life become zero, counters go on."""
         for word in _OF_ONE_LIFE:

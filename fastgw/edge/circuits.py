@@ -18,13 +18,14 @@ _SHOWN = {state: state.name.lower() for state in BreakerState}
 
 
 class Circuits:
-    __slots__ = ("_clock", "_log", "_slot", "_worker", "tell")
+    __slots__ = ("_clock", "_log", "_shown", "_slot", "_worker", "tell")
 
     def __init__(self, slot: Slot, worker: str, clock: Clock, log: Callable[[str], None]) -> None:
         self._slot = slot
         self._worker = worker
         self._clock = clock
         self._log = log
+        self._shown: dict[str, set[str]] = {}  # labels of targets by upstream, that have gauges
         self.tell: Callable[[Mapping[str, object]], None] | None = None  # control
 
     def changed(self, upstream: str, target: str, transition: Transition) -> None:
@@ -51,15 +52,46 @@ class Circuits:
                 if breaker.state is not CLOSED or breaker.forced:
                     yield self._message(name, label, breaker.last)
 
-    def publish(self, name: str, upstream: Upstream) -> None:
-        """Gauges, once a second."""
+    def publish(self, upstreams: Mapping[str, Upstream]) -> None:
+        """Gauges, once a second. What is gone from the configuration shows as well and idle: a series cannot end."""
+        for name, upstream in upstreams.items():
+            self._publish(name, upstream)
+        for name, labels in self._shown.items():
+            known = upstreams.get(name)
+            here = {target.label for target in known.targets} if known is not None else set()
+            for label in labels - here:
+                self._gone(name, label)
+            if known is None and labels:
+                self._gone(name, "")
+            labels &= here
+
+    def _publish(self, name: str, upstream: Upstream) -> None:
         slot, cells = self._slot, self._slot.cells
+        shown = self._shown.get(name)
+        if shown is None:
+            shown = self._shown[name] = set()
+        for target in upstream.targets:
+            shown.add(target.label)
+            cells[slot.gauge(families.UPSTREAM_IN_FLIGHT, (name, target.label))] = target.in_flight
         for label, breaker in upstream.breakers():
             self._gauge(name, label, breaker)
         if upstream.options.health is not None:
             for target in upstream.targets:
                 labels = (name, target.label, self._worker)
                 cells[slot.gauge(families.TARGET_HEALTHY, labels)] = target.healthy
+
+    def _gone(self, name: str, label: str) -> None:
+        slot, cells = self._slot, self._slot.cells
+        labels = (name, label, self._worker)
+        ended = (
+            (families.BREAKER_STATE, labels, 0),
+            (families.BREAKER_NEXT_PROBE, labels, 0),
+            (families.TARGET_HEALTHY, labels, 1),
+            (families.UPSTREAM_IN_FLIGHT, labels[:2], 0),
+        )
+        for family, where, value in ended:
+            if slot.has(family, where):
+                cells[slot.gauge(family, where)] = value
 
     def _gauge(self, name: str, label: str, breaker: Breaker) -> None:
         slot = self._slot

@@ -273,12 +273,11 @@ class DataPlane:
             slot.set(Word.RSS_BYTES, int(statm.read().split()[1]) * 4096)
         cells[slot.gauge(families.WEBSOCKETS, ())] = engine.websockets
         for name, upstream in engine.registry.upstreams.items():
-            self.circuits.publish(name, upstream)
             for target in upstream.targets:
-                cells[slot.gauge(families.UPSTREAM_IN_FLIGHT, (name, target.label))] = target.in_flight
                 opened, target.pool.opened = target.pool.opened, 0
                 if opened:
                     cells[slot.counter(families.UPSTREAM_CONNECTIONS_OPENED, (name,))] += opened
+        self.circuits.publish(engine.registry.upstreams)
         for kind, memo in (("request", self.reader.memo), ("response", self.shared.memo)):
             cells[slot.counter(families.MEMO_MISSES, (kind,))] += memo.misses
             memo.misses = 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from fastgw.errors import Reason
 from fastgw.gateway import pipeline
-from fastgw.gateway.choice import ANSWERING, CONNECTING, DRAINING, HELD, IDLE, QUEUED, SENT, Choice
+from fastgw.gateway.choice import ANSWERING, CONNECTING, DRAINING, HEARD, HELD, IDLE, QUEUED, SENT, Choice
 from fastgw.gateway.heads import request_head, upgrades
 from fastgw.http1 import rules
 from fastgw.http1.body import chunk, last_chunk
@@ -49,7 +49,7 @@ class Attempt(Choice):
         if bound is None:
             if route.split is not None:
                 route = route.split.part(exchange)
-            bound = route.bound = self._engine.registry.upstreams[route.upstream]
+            bound = route.bound = self._engine.registry.find(route.upstream)
         upstream: Upstream = bound  # type: ignore[assignment]  # model cannot name it; nothing else is ever bound
         self._exchange = exchange
         self._route = route
@@ -94,7 +94,7 @@ class Attempt(Choice):
                  b"-01\r\n\r\n" if identity is None else identity.tail)
             )  # fmt: skip
         # What lies between `started` and here is the gateway's own time: a clock of its own, not the caller's `now`.
-        sent = exchange.forwarded_at = self._engine.clock.now()
+        sent = exchange.forwarded_at = self._sent_at = self._engine.clock.now()
         connection.begin(self, exchange.method, data, True, sent + route.timeouts.response, route.timeouts.idle)
 
     def _admitted(self, upstream: Upstream, exchange: Exchange, now: float) -> Target | None:
@@ -227,19 +227,24 @@ class Attempt(Choice):
                 data += last_chunk(trailers)
         else:
             data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        stage = self._stage
+        sending = connection is not None and (stage is SENT or stage is ANSWERING)
         if data:
             if self._held is not None:
-                self._hold(data)
-            if connection is not None:  # none while a replay waits: what is held goes out with it
+                self._keep(data, sending)
+            if sending and connection is not None:
                 connection.write(data)
-        if done and connection is not None:
+        if done and sending and connection is not None:
             connection.end_request(route.timeouts.response)
 
-    def _hold(self, data: bytes) -> None:
+    def _keep(self, data: bytes, sending: bool) -> None:
+        """What a replay would need. While one waits for its connection nothing may be forgotten: the edge is told to stop
+        reading then, so that it is one read more at most."""
+        assert self._held is not None
         self._held_size += len(data)
-        if self._held_size > MAX_HELD:
+        if sending and self._held_size > MAX_HELD:
             self._held = None
-        elif self._held is not None:
+        else:
             self._held.append(data)
 
     def wants_body(self) -> bool:
@@ -264,8 +269,6 @@ class Attempt(Choice):
         if exchange.forwarded_at:
             exchange.upstream_seconds = now - exchange.forwarded_at
         begun = self.answering()
-        if reason is Reason.TOTAL_TIMEOUT and self._stage is not QUEUED:
-            self._judge(False, reason.value)
         self._release()
         if not begun:
             pipeline.send_reply(self._engine, self._client, exchange, pipeline.failure(reason, detail, rule))
@@ -291,7 +294,7 @@ class Attempt(Choice):
         """Hot. The exchange is over, whatever became of it: no deadline, no place in a queue, no count stays behind."""
         target = self._target
         if target is not None:
-            if target.unheard and not self.answering():
+            if target.unheard and self._stage not in HEARD:
                 target.unheard -= 1  # it will not answer this one
             self._judge(None)
             self._leave()

@@ -48,6 +48,10 @@ TUNNEL: Final = Stage.TUNNEL
 HELD: Final = Stage.HELD
 
 
+# Stages in which its target has answered.
+HEARD: Final = frozenset({ANSWERING, DRAINING, TUNNEL})
+
+
 class Choice(Waiter, Timed):
     """One per client connection, used for one exchange after the other."""
 
@@ -142,6 +146,17 @@ class Choice(Waiter, Timed):
                 now = self._engine.clock.now()
                 upstream.settle(target, self._ticket, self._own_ticket, verdict, now, cause)
             self._ticket = self._own_ticket = 0
+
+    def _judge_probe(self) -> None:
+        """An answer has begun: a retry was worth it. While the circuit is closed the verdict comes with its end; a probe
+        may not wait for that: behind an event stream a circuit would let one request in per `open_for`, for ever."""
+        target, upstream = self._target, self._upstream
+        self._give_back(True)
+        if target is None or upstream is None:
+            return
+        breaker, own = upstream.breaker, target.breaker
+        if (breaker is not None and breaker.state is not CLOSED) or (own is not None and own.state is not CLOSED):
+            self._judge(True)
 
     def _leave(self) -> None:
         """The attempt is over: no count and no place stays behind."""

@@ -10,7 +10,7 @@ from typing import Final
 
 from fastgw.errors import Reason, Source
 from fastgw.gateway import pipeline
-from fastgw.gateway.choice import ANSWERING, DRAINING, IDLE, QUEUED, TUNNEL
+from fastgw.gateway.choice import ANSWERING, CONNECTING, DRAINING, IDLE, QUEUED, SENT, TUNNEL
 from fastgw.gateway.heads import answer_head, timing_line
 from fastgw.gateway.tunnel import Tunnel
 from fastgw.http1.body import chunk, last_chunk
@@ -43,7 +43,7 @@ class Forward(Tunnel):
         assert route is not None
         seconds = now - exchange.forwarded_at
         if head.status not in upstream.watched:
-            target.sample(now - self._sent_at if self._touched else seconds, now)
+            target.sample(now - self._sent_at, now)
         elif self.bad_answer(exchange, head, now):
             return
         exchange.status = head.status
@@ -90,6 +90,7 @@ class Forward(Tunnel):
             engine.ledger.close(exchange, done, done + engine.wall_offset)
             client.finished(exchange, done)
             return
+        self._judge_probe()
         self._touched = True
         self._stage = ANSWERING
         self._answer(exchange, head, how, now)
@@ -197,8 +198,14 @@ class Forward(Tunnel):
             self.deadline = NEVER
             return
         if now >= self._total_until:
-            connection = self._connection
+            connection, target = self._connection, self._target
             self._connection = None
+            # An answer is missing, or a connection: not a client that sends or reads slowly.
+            sent = self._stage is SENT and connection is not None and connection.request_done
+            late = sent or self._stage is CONNECTING
+            if late and target is not None:
+                target.failed(now, silent=True, heard=True)  # `_release` counts it
+                self._judge(False, Reason.TOTAL_TIMEOUT.value)
             if connection is not None:
                 connection.close()
             self._give_up(Reason.TOTAL_TIMEOUT, "the exchange took longer than its total timeout", "timeouts.total")

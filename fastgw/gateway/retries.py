@@ -52,11 +52,13 @@ class Retries(Attempt):
             # The peer closed an idle connection just when we used it (RFC 9110 9.2.2, RFC 9112 9.3.1): once more, fresh.
             # No word about the target: it did nothing wrong.
             self._replayed = self._sent_before = True
+            self._spent += now - exchange.forwarded_at
+            self._client.pause_body()  # until it is wanted again
             target.in_flight -= 1
             upstream.in_flight -= 1
             self._attempt(target, None, now)
             return
-        target.failed(now, reason in _SILENT)
+        target.failed(now, reason in _SILENT, self.answering())
         self._give_back(False)
         self._judge(False, reason.value)
         if replayable and not upstream.retry_words.isdisjoint(_WORDS.get(reason, ())):
@@ -73,11 +75,11 @@ class Retries(Attempt):
         failed = head.status in upstream.failing
         self._give_back(False)
         self._judge(not failed, f"status {head.status}" if failed else "")
-        target.failed(now)  # no sample: errors come fast, and would draw all traffic to it
+        target.failed(now, heard=True)  # no sample: errors come fast, and would draw all traffic to it
         target.unheard = 0
         if head.status not in upstream.retry_statuses:
             return False
-        seconds = retry_after(head, self._engine.clock.wall())
+        seconds = retry_after(head, self._engine.clock.wall()) if head.status == 503 else 0.0
         if seconds > 0.0:
             target.rest(now, min(seconds, MAX_RETRY_AFTER))
             if upstream.single is not None:
@@ -112,7 +114,10 @@ class Retries(Attempt):
     def _repeat(self, exchange: Exchange, upstream: Upstream, target: Target, now: float) -> None:
         self._sent_before = self._sent_before or self._stage is SENT
         self._connection = None
+        self._replayed = False  # of the next connection, which may be a stale one too
+        self._client.pause_body()  # until it is wanted again
         self._spent += now - exchange.forwarded_at
+        exchange.forwarded_at = 0.0
         self._leave()
         self._tries += 1
         self._budget = upstream.budget

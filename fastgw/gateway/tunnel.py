@@ -25,6 +25,9 @@ class Tunnel(Retries):
         exchange.source = Source.UPSTREAM
         exchange.keep_alive = False
         self._total_until = self.deadline = NEVER
+        if self._target is not None:
+            now = self._engine.clock.now()
+            self._target.sample(now - self._sent_at, now)
         self._judge(True)
         self._stage = TUNNEL
         self._engine.websockets += 1

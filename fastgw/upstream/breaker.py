@@ -52,6 +52,10 @@ MOST_DOUBLINGS: Final = 20
 STEADY: Final = 20
 
 
+# Seconds between two ends of a forced state that are one.
+SAME: Final = 1.0
+
+
 class BreakerLimits(Protocol):
     """The options a breaker reads; seconds and shares of one."""
 
@@ -231,8 +235,8 @@ class Breaker:
         if until <= now:
             self.unforce(now)
             return
-        if state == self._forced and until == self._forced_until:
-            return  # told again
+        if state == self._forced and abs(until - self._forced_until) < SAME:
+            return  # told again: computed from two clocks, it is never quite the same moment
         self._forced = state
         self._forced_until = until
         self._openings = 0

@@ -17,8 +17,12 @@ from fastgw.upstream.wire import Shared
 
 # Weight of one sample in the moving average of the time to the first byte: about the last ten answers.
 EWMA_SHARE = 0.1
-# A failed attempt counts like an answer that took this long, so that `p2c` looks elsewhere for a while.
-FAILURE_SECONDS = 1.0
+# A failed attempt makes it look so many times slower, at least and at most so slow: `p2c` looks elsewhere for a while,
+# seconds after one failure and the longer the more there are. (Straight to a second, one reset kept a target that
+# answers in 2 ms out for 53 s.)
+FAILURE_FACTOR: Final = 4.0
+LEAST_FAILURE: Final = 0.01
+FAILURE_SECONDS: Final = 1.0
 # Per second without news an average fades by this factor: a target that failed is tried again.
 FADE = 0.9
 
@@ -111,17 +115,19 @@ class Target:
         """Hot. It answered after so many seconds, whatever it said."""
         self.ewma += (seconds - self.ewma) * EWMA_SHARE if self.ewma else seconds
         self.unheard = 0
-        if self.misses:
+        if self.misses and not (self.resting and now < self.rest_until):  # else an attempt from before the rest
             self.misses = 0
             if self.resting:
                 self.returned(now)
 
-    def failed(self, now: float, silent: bool = False) -> None:
-        """An attempt failed. `silent`: there was no connection, or no answer in time."""
-        self.ewma = max(self.ewma, FAILURE_SECONDS)
+    def failed(self, now: float, silent: bool = False, heard: bool = False) -> None:
+        """An attempt failed. `silent`: there was no connection, or no answer in time; `heard`: it is not, or no longer,
+        among those without any answer."""
+        worse = FAILURE_SECONDS if silent else max(self.ewma * FAILURE_FACTOR, LEAST_FAILURE)
+        self.ewma = max(self.ewma, min(worse, FAILURE_SECONDS))
         self.misses += 1
-        # Of the attempts that it has not answered one less is waiting, and the rest are as old.
-        self.unheard = max(0, self.unheard - 1)
+        if self.unheard and not heard:
+            self.unheard -= 1
         if self.resting and now < self.rest_until:
             return  # attempts from before the rest
         if silent or self.misses >= RESTS_AFTER or self.resting:

@@ -168,28 +168,33 @@ class Upstream:
                 if due and (trial or target.is_overdue(now)):
                     target.overdue_at = 0.0
                     return target
-            fit = [target for target in fit if target is not exclude] or self._last_resort(fit, now, exclude)
+            fit = self._others(fit, exclude) or self._last_resort(now)
             if not fit:
                 return None
         if self.calm:
             return balancer.pick(fit, exclude, point)
         return balancer.pick(taking_part(fit, exclude, point, self._random), exclude, point)
 
-    def _last_resort(self, fit: list[Target], now: float, exclude: Target | None) -> list[Target]:
+    def _others(self, fit: list[Target], exclude: Target | None) -> list[Target]:
+        """The fit ones without the one that just failed; then those that are merely silent; then it, if it is fit."""
+        others = [target for target in fit if target is not exclude]
+        return others or [target for target in self.targets if target is not exclude and target.trusted()] or fit
+
+    def _last_resort(self, now: float) -> list[Target]:
         """No target is as it should be. Health never ejects the last one; an open circuit does."""
-        others = [target for target in self.targets if target is not exclude and target.admits(now)]
-        if not others:
-            return fit or [target for target in self.targets if target.admits(now)]
-        healthy = [target for target in others if target.healthy] or others
+        admitted = [target for target in self.targets if target.admits(now)]
+        healthy = [target for target in admitted if target.healthy] or admitted
         awake = [target for target in healthy if not target.resting] or healthy
         return [target for target in awake if target.unheard < MAX_UNHEARD] or awake
 
     def retry_after(self, now: float) -> int:
         """Seconds until an attempt may be let in again: of the upstream's circuit, or the first of its targets'."""
-        if self.breaker is not None and self.breaker.state is not CLOSED:
-            return self.breaker.retry_after(now)
-        times = [target.breaker.retry_after(now) for target in self.targets if target.breaker is not None]
-        return min(times, default=1)
+        own = self.breaker
+        seconds = own.retry_after(now) if own is not None and not own.would_admit(now) else 1
+        closed = [target.breaker for target in self.targets if target.breaker is not None and not target.admits(now)]
+        if closed and len(closed) == len(self.targets):
+            seconds = max(seconds, min(breaker.retry_after(now) for breaker in closed))
+        return seconds
 
     def settle(
         self, target: Target, ticket: int, own_ticket: int, verdict: bool | None, now: float, cause: str = ""
@@ -214,8 +219,11 @@ class Upstream:
     def force(self, label: str, state: str, until: float, now: float) -> None:
         """An operator's word: `open` or `closed` until then, or `auto`. An unknown label is a target that is gone."""
         breaker = self.breaker
-        if label and self.single is None:
-            breaker = next((target.breaker for target in self.targets if target.label == label), None)
+        if label:
+            found = next((target for target in self.targets if target.label == label), None)
+            if found is None:
+                return
+            breaker = found.breaker or breaker  # the only target has its upstream's
         if breaker is None:
             return
         if state == "auto":

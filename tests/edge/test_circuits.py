@@ -80,11 +80,34 @@ def test_gauges_show_health_only_where_it_is_checked(world: World) -> None:
     bench = Bench()
     checked = Upstream(upstream("app", ["http://127.0.0.1:9001"], health={}), bench.shared, Random(1).random, print)
     checked.set_health("127.0.0.1", 9001, "127.0.0.1", False)
-    world.circuits.publish("app", checked)
+    world.circuits.publish({"app": checked})
     assert world.cell(families.TARGET_HEALTHY, "app", "127.0.0.1:9001", "3") == 0
     checked.set_health("127.0.0.1", 9001, "127.0.0.1", True)
-    world.circuits.publish("app", checked)
+    world.circuits.publish({"app": checked})
     assert world.cell(families.TARGET_HEALTHY, "app", "127.0.0.1:9001", "3") == 1
-    used = len(list(world.slot.entries(0)))
-    world.circuits.publish("other", Upstream(upstream("other", ["http://a:1"]), bench.shared, Random(1).random, print))
-    assert len(list(world.slot.entries(0))) == used
+    other = Upstream(upstream("other", ["http://127.0.0.1:1"]), bench.shared, Random(1).random, print)
+    world.circuits.publish({"app": checked, "other": other})
+    assert not world.slot.has(families.TARGET_HEALTHY, ("other", "127.0.0.1:1", "3"))
+
+
+def test_what_is_gone_from_the_configuration_raises_no_alarm(world: World) -> None:
+    bench = Bench()
+    urls = ["http://127.0.0.1:9001", "http://127.0.0.1:9002"]
+    app = Upstream(
+        upstream("app", urls, health={}, breaker={"failures": 1}), bench.shared, Random(1).random, world.circuits.changed
+    )
+    app.set_health("127.0.0.1", 9002, "127.0.0.1", False)
+    gone = app.targets[1]
+    assert gone.breaker is not None
+    gone.breaker.failed(gone.breaker.admit(1000.0), 1000.0, "upstream_reset")
+    gone.in_flight = 3
+    world.circuits.publish({"app": app})
+    assert world.cell(families.BREAKER_STATE, "app", gone.label, "3") == 2
+    app.configure(upstream("app", urls[:1], health={}, breaker={"failures": 1}))
+    world.circuits.publish({"app": app})
+    assert world.cell(families.BREAKER_STATE, "app", gone.label, "3") == 0
+    assert world.cell(families.BREAKER_NEXT_PROBE, "app", gone.label, "3") == 0
+    assert world.cell(families.TARGET_HEALTHY, "app", gone.label, "3") == 1
+    assert world.cell(families.UPSTREAM_IN_FLIGHT, "app", gone.label) == 0
+    world.circuits.publish({})
+    assert world.cell(families.TARGET_HEALTHY, "app", "127.0.0.1:9001", "3") == 1

@@ -179,7 +179,7 @@ class World(RuleBasedStateMachine):
 
     @rule(which=few, size=st.sampled_from([10, 40_000, 70_000, BODY]))
     def send(self, which: int, size: int) -> None:
-        ready = (SENT, ANSWERING)
+        ready = (SENT, ANSWERING, CONNECTING, QUEUED)
         senders = [peer for peer in self.busy() if peer.wanted and peer.left and peer.forward._stage in ready]
         if senders:
             senders[which % len(senders)].feed(size)

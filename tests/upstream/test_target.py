@@ -7,8 +7,10 @@ import pytest
 from fastgw.upstream.target import (
     EWMA_SHARE,
     FADE,
+    FAILURE_FACTOR,
     FAILURE_SECONDS,
     FIRST_REST,
+    LEAST_FAILURE,
     LONGEST_REST,
     MAX_UNHEARD,
     Target,
@@ -37,6 +39,12 @@ def test_later_samples_move_it_by_their_share(target: Target) -> None:
 
 def test_a_failure_counts_like_a_slow_answer_but_never_makes_a_target_look_faster(target: Target) -> None:
     target.failed(0.0)
+    assert target.ewma == LEAST_FAILURE
+    target.ewma = 0.02
+    target.failed(0.0)
+    assert target.ewma == 0.02 * FAILURE_FACTOR
+    for _ in range(9):
+        target.failed(0.0)
     assert target.ewma == FAILURE_SECONDS
     target.ewma = 5.0
     target.failed(0.0)
@@ -44,7 +52,7 @@ def test_a_failure_counts_like_a_slow_answer_but_never_makes_a_target_look_faste
 
 
 def test_without_news_it_fades_so_that_a_target_is_tried_again(target: Target) -> None:
-    target.failed(0.0)
+    target.failed(0.0, silent=True)
     target.fade()
     assert target.ewma == pytest.approx(FAILURE_SECONDS * FADE)
     for _ in range(100):
