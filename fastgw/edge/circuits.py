@@ -63,7 +63,7 @@ class Circuits:
                 self._gone(name, label)
             if known is None and labels:
                 self._gone(name, "")
-            labels &= here
+            labels.intersection_update(here)
 
     def _publish(self, name: str, upstream: Upstream) -> None:
         slot, cells = self._slot, self._slot.cells

@@ -188,7 +188,7 @@ def test_an_entry_without_its_count_is_not_seen_and_is_overwritten() -> None:
 
 
 def test_a_damaged_entry_stops_readers_and_is_refused_at_birth() -> None:
-    memory = SeriesMemory(1, 512, 4096)
+    memory = SeriesMemory(1, 4096, 8192)
     slot = memory.slot(0)
     slot.counter(RETRIES, ("a",))
     slot.set(Word.DIRECTORY_USED, slot.get(Word.DIRECTORY_USED) + 24)  # bytes that were never written

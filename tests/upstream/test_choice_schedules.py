@@ -51,7 +51,7 @@ class Life:
         if target.resting and target not in on_trial:
             assert not any(one.fit() for one in others), "a target at rest while another one is fit"
         if target is exclude:
-            assert not any(one.admits(now) for one in others)
+            assert not any(one.trusted() for one in others), "the one that failed, and another one could be trusted"
         target.in_flight += 1
         target.unheard += 1
         self.attempts.append((target, target.breaker.admit(now) if target.breaker else 0))
