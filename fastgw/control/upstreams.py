@@ -70,6 +70,8 @@ class Upstreams:
         if target and target not in labels:
             there = f"there are {', '.join(sorted(labels)[:20])}" if labels else "none has an address now"
             return Refused(404, "not_found", f"The upstream {name} has no target {target[:100]}; {there}")
+        if len(labels) == 1:
+            target = ITSELF  # the only target has its upstream's circuit
         force = self.breakers.force(name, target, state, seconds, by)
         return {
             "upstream": name,
@@ -93,6 +95,8 @@ class Upstreams:
         place = known.place
         watched = None if place is None else self.health.of(upstream.name, place)
         label = None if place is None else place.label
+        # The only target has its upstream's circuit.
+        circuit = ITSELF if len(self.targets.labels(upstream.name)) == 1 else label
         return {
             "target": label,
             "url": known.options.url,
@@ -102,8 +106,8 @@ class Upstreams:
             "cause": known.error if watched is None else watched.cause,
             "checked_at": None if watched is None else watched.checked_at or None,
             "changed_at": None if watched is None else watched.changed_at or None,
-            "breaker": None if label is None else self._breaker(upstream, label),
-            "forced": None if label is None else self._forced(upstream.name, label),
+            "breaker": None if label is None or circuit is None else self._breaker(upstream, circuit),
+            "forced": None if label is None or circuit is None else self._forced(upstream.name, circuit),
         }
 
     def _breaker(self, upstream: UpstreamOptions, target: str) -> list[dict[str, object]] | None:

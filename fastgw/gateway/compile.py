@@ -19,6 +19,7 @@ from fastgw.gateway.split import TrafficSplit
 from fastgw.model.messages import Reply
 from fastgw.model.route import Route, Timeouts
 from fastgw.policy import cors
+from fastgw.policy.admission import Admission
 from fastgw.policy.rewrite import compile_header_rewrite, compile_path_rewrite, with_removed
 from fastgw.routing.table import build
 from fastgw.upstream.options import UpstreamOptions
@@ -44,6 +45,9 @@ def compile_snapshot(
             route = known
         else:
             route = compile_route(options, document.upstreams, document.base, key)
+            bound = route.chain[0] if route.chain else None
+            if known is not None and isinstance(bound, Admission):
+                bound.succeed(known)
         routes[name] = route
         rules.append((options.match, route))
         if number % ROUTES_AT_ONCE == 0:

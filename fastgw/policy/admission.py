@@ -7,6 +7,7 @@ from typing import Protocol
 from fastgw.errors import STATUS, Reason
 from fastgw.model.exchange import Exchange
 from fastgw.model.messages import Reply
+from fastgw.model.route import Route
 
 
 class Bounded(Protocol):
@@ -17,10 +18,11 @@ class Bounded(Protocol):
 class Admission:
     """Counts nothing itself: the pipeline keeps `route.in_flight`, this exchange included."""
 
-    __slots__ = ("_bound", "_reply")
+    __slots__ = ("_before", "_bound", "_reply")
 
     def __init__(self, bound: int) -> None:
         self._bound = bound
+        self._before: tuple[Route, ...] = ()  # what the route was before reloads, while exchanges are in there
         self._reply = Reply(
             Reason.OVERLOADED,
             STATUS[Reason.OVERLOADED],
@@ -30,7 +32,18 @@ class Admission:
 
     def check(self, exchange: Exchange, runtime: object) -> Reply | None:
         route = exchange.route
-        return self._reply if route is not None and route.in_flight > self._bound else None
+        if route is None:
+            return None
+        count = route.in_flight
+        if self._before:
+            self._before = tuple(before for before in self._before if before.in_flight)
+            count += sum(before.in_flight for before in self._before)
+        return self._reply if count > self._bound else None
+
+    def succeed(self, before: Route) -> None:
+        """A reload changed the route: those that are inside by what it was count until they end."""
+        earlier = before.chain[0] if before.chain else None
+        self._before = (before, *(earlier._before if isinstance(earlier, Admission) else ()))
 
 
 def build(options: Bounded) -> Admission | None:

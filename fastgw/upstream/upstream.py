@@ -217,13 +217,14 @@ class Upstream:
     # --- breakers and time ----------------------------------------------------------------------------------------
 
     def force(self, label: str, state: str, until: float, now: float) -> None:
-        """An operator's word: `open` or `closed` until then, or `auto`. An unknown label is a target that is gone."""
+        """An operator's word: `open` or `closed` until then, or `auto`. An unknown label is a target that is gone; the
+        only target has no circuit of its own (control says the upstream's instead)."""
         breaker = self.breaker
         if label:
             found = next((target for target in self.targets if target.label == label), None)
             if found is None:
                 return
-            breaker = found.breaker or breaker  # the only target has its upstream's
+            breaker = found.breaker
         if breaker is None:
             return
         if state == "auto":

@@ -59,3 +59,20 @@ def test_a_route_with_a_bound_has_one() -> None:
     assert admission.check(exchange(route), None) is None
     route.in_flight = 3
     assert admission.check(exchange(route), None) is not None
+
+
+def test_those_who_are_inside_by_what_the_route_was_count_until_they_end() -> None:
+    oldest, old, new = Route("one", ""), Route("one", ""), Route("one", "")
+    first, second, third = Admission(2), Admission(2), Admission(3)
+    oldest.chain, old.chain, new.chain = (first,), (second,), (third,)
+    second.succeed(oldest)
+    third.succeed(old)
+    oldest.in_flight, old.in_flight, new.in_flight = 1, 1, 1
+    assert third.check(exchange(new), None) is None
+    new.in_flight = 2
+    assert third.check(exchange(new), None) is not None
+    oldest.in_flight = 0
+    assert third.check(exchange(new), None) is None
+    old.in_flight = 0
+    assert third.check(exchange(new), None) is None
+    assert third._before == ()

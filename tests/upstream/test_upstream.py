@@ -180,7 +180,7 @@ def test_a_single_target_has_the_circuit_of_its_upstream(bench: Bench, said: Any
     app = made(bench, said, ONE, breaker=BREAKER)
     assert app.breaker is not None and app.targets[0].breaker is None
     app.force("127.0.0.1:9001", "open", 2000.0, 1000.0)
-    assert app.breaker.state is OPEN
+    assert app.breaker.state is CLOSED, "a word about a target is none about its upstream"
 
 
 def test_an_operator_opens_closes_and_lets_go(bench: Bench, said: Any, exchange: Exchange) -> None:
