@@ -396,5 +396,5 @@ class World(RuleBasedStateMachine):
             self.gateway.close()
 
 
-World.TestCase.settings = settings(max_examples=60, stateful_step_count=10, deadline=None)
+World.TestCase.settings = settings(max_examples=40, stateful_step_count=10, deadline=None)
 TestWorld = World.TestCase

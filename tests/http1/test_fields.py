@@ -99,7 +99,7 @@ def test_no_block_changes_what_the_next_one_means(name: bytes, value: bytes) -> 
         assert parser.parse(b"") == {}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(blocks_of(lines), max_size=6))
 @example([b"A:\t a\t b \t\r\n"])
 @example([b"Connection: close\r\n", b"A: 1\r\n"])
@@ -112,7 +112,7 @@ def test_one_parser_reads_every_block_as_the_plain_one_does(stream: list[bytes])
         assert parser.parse(block) == plainly(block)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.one_of(blocks_of(lines), st.binary(max_size=24)), max_size=6))
 def test_whatever_comes_is_refused_or_read_plainly(stream: list[bytes]) -> None:
     """Refusals in between leave no trace either."""

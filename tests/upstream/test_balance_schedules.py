@@ -129,5 +129,5 @@ def cost(peer: Peer, other: Peer) -> float:
 def test_every_choice_is_one_that_the_rules_allow(kind: str) -> None:
     run_state_machine_as_test(
         type("Choices", (Choices,), {"kind": kind}),
-        settings=settings(max_examples=60, stateful_step_count=60, deadline=None),
+        settings=settings(max_examples=40, stateful_step_count=60, deadline=None),
     )

@@ -200,7 +200,7 @@ WHAT += ["open", "closed", "auto", "reload"]
 STEPS = st.lists(st.tuples(st.sampled_from(WHAT), st.integers(1, 24)), max_size=120)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(LIMITS, STEPS)
 def test_any_schedule(options: Limits, steps: list[tuple[str, int]]) -> None:
     schedule = Schedule(options)

@@ -138,7 +138,7 @@ schedules = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.integers(1, 4), st.integers(0, 3), st.integers(0, 4), schedules)
 def test_any_schedule_keeps_the_counts_the_bounds_and_the_order(
     most: int, idle: int, queue: int, schedule: list[tuple[str, int]]
