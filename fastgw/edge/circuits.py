@@ -56,14 +56,15 @@ class Circuits:
         """Gauges, once a second. What is gone from the configuration shows as well and idle: a series cannot end."""
         for name, upstream in upstreams.items():
             self._publish(name, upstream)
-        for name, labels in self._shown.items():
+        for name, labels in list(self._shown.items()):
             known = upstreams.get(name)
             here = {target.label for target in known.targets} if known is not None else set()
             for label in labels - here:
                 self._gone(name, label)
-            if known is None and labels:
-                self._gone(name, "")
             labels.intersection_update(here)
+            if known is None:
+                self._gone(name, "")
+                del self._shown[name]
 
     def _publish(self, name: str, upstream: Upstream) -> None:
         slot, cells = self._slot, self._slot.cells

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fastgw.upstream.budget import RetryBudget
     from fastgw.upstream.target import Target
 
+
 class Stage(IntEnum):
     """IDLE -> HELD -> IDLE; IDLE -> CONNECTING | QUEUED | SENT; CONNECTING, QUEUED -> SENT; SENT -> ANSWERING | TUNNEL;
     any -> IDLE."""
@@ -46,7 +47,6 @@ ANSWERING: Final = Stage.ANSWERING
 DRAINING: Final = Stage.DRAINING
 TUNNEL: Final = Stage.TUNNEL
 HELD: Final = Stage.HELD
-
 
 # Stages in which its target has answered.
 HEARD: Final = frozenset({ANSWERING, DRAINING, TUNNEL})
@@ -84,7 +84,7 @@ class Choice(Waiter, Timed):
         # For the life of one attempt
         self._target: Target | None = None
         self._connection: Wire | None = None
-        self._sent_at = 0.0  # where it went the long way: what came before is no latency of the target's
+        self._sent_at = 0.0  # when its head left: what came before is no latency of the target's
         self._ticket = self._own_ticket = 0  # of the upstream's breaker and the target's
         self._queue_until = NEVER
         self._chunked = False  # the answer's body is chunked by us

@@ -232,8 +232,8 @@ class Upstream:
         else:
             breaker.force(state, until, now)
 
-    def tick(self, now: float) -> bool:
-        """Ten times a second while it is not calm, else once; True while it is to be called that often."""
+    def tick(self, now: float) -> None:
+        """Ten times a second while it is not calm, else once."""
         calm = self._tick_breaker(self.breaker, now)
         for target in self.targets:
             calm = self._tick_breaker(target.breaker, now) and calm
@@ -242,7 +242,6 @@ class Upstream:
             if target.warm_from or not target.fit():
                 calm = False
         self.calm = calm
-        return not calm
 
     def _tick_breaker(self, breaker: Breaker | None, now: float) -> bool:
         if breaker is None:

@@ -16,18 +16,6 @@ from tests.support.raw_async import SOON, Client, silent
 
 
 @pytest.fixture
-async def faults() -> AsyncIterator[Faults]:
-    async with Faults() as faults:
-        yield faults
-    await asyncio.sleep(0)  # what was aborted is told so in the next turn
-
-
-@pytest.fixture
-async def target(faults: Faults) -> Upstream:
-    return faults.upstream("a")
-
-
-@pytest.fixture
 async def proxy(faults: Faults, target: Upstream) -> Proxy:
     return faults.proxy(target, "p")
 

@@ -7,21 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from fastgw.cli.faults.group import Faults
 from fastgw.cli.faults.upstream import Upstream
 from tests.support.raw_async import SOON, Client, silent
-
-
-@pytest.fixture
-async def faults() -> AsyncIterator[Faults]:
-    async with Faults() as faults:
-        yield faults
-    await asyncio.sleep(0)  # what was aborted is told so in the next turn
-
-
-@pytest.fixture
-async def target(faults: Faults) -> Upstream:
-    return faults.upstream("a")
 
 
 @pytest.fixture
@@ -229,13 +216,21 @@ async def test_a_black_hole_answers_no_syn_and_gives_back_what_was_on_its_way(cl
 
 async def test_an_order_ends_by_itself_and_a_new_one_replaces_it(client, target):
     target.tell(mode="refuse", seconds=0.05)
-    await asyncio.sleep(0.1)
+    await behind(0.05)
     assert target.door.state == "open"
     assert target.as_json()["mode"] == "ok"
     target.tell(mode="status", seconds=0.02)
     target.tell(mode="status", status=500)
-    await asyncio.sleep(0.05)
+    await behind(0.02)
     assert target.as_json()["status"] == 500
+
+
+async def behind(seconds: float) -> None:
+    """Until a timer of the loop has fired that is due just after one that was set for so long."""
+    over = asyncio.Event()
+    asyncio.get_running_loop().call_later(seconds + 0.01, over.set)
+    async with asyncio.timeout(SOON):
+        await over.wait()
 
 
 async def test_health_checks_are_counted_apart_and_may_be_spared(client, target):

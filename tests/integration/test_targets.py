@@ -13,7 +13,7 @@ from tests.integration.outcome import check_refusal, takes
 from tests.support import scripts
 from tests.support.client import request
 from tests.support.config import route, service
-from tests.support.faults import FaultProcess, fault_process
+from tests.support.faults import FAULTS, WAYS, FaultProcess, fault_process
 from tests.support.gateway import Gateway
 from tests.support.load import Lane, Load
 from tests.support.outage import (
@@ -34,17 +34,6 @@ IDLE = {"idle_timeout": "300ms"}
 RETRIES = {"attempts": 2}
 BREAKER = {"failures": 5, "open_for": "400ms"}
 HEALTH = {"interval": "200ms", "timeout": "150ms", "healthy_after": 2, "unhealthy_after": 2}
-FAULTS: dict[str, dict[str, object]] = {
-    "dead": {"mode": "refuse"},
-    "cuts": {"mode": "cut", "at": "read", "how": "close"},
-    "resets": {"mode": "cut", "at": "head", "how": "reset"},
-    "garbles": {"mode": "garbage"},
-    "drips": {"mode": "drip", "at": "head", "interval": 0.1},
-    "stalls": {"mode": "stall"},
-    "vanishes": {"mode": "blackhole"},
-    "errs": {"mode": "status", "status": 502},
-}
-WAYS = ("p2c", "round_robin", "least_requests", "hash")
 
 
 @pytest.fixture(scope="module")

@@ -8,21 +8,10 @@ import pytest
 
 from tests.support.client import request
 from tests.support.config import route, service
-from tests.support.faults import FaultProcess, fault_process
+from tests.support.faults import FAULTS, WAYS, FaultProcess, fault_process
 from tests.support.gateway import Gateway
 from tests.support.outage import ask_all, said, state_of, statuses, targets, written_out
 
-FAULTS: dict[str, dict[str, object]] = {
-    "dead": {"mode": "refuse"},
-    "cuts": {"mode": "cut", "at": "read", "how": "close"},
-    "resets": {"mode": "cut", "at": "head", "how": "reset"},
-    "garbles": {"mode": "garbage"},
-    "drips": {"mode": "drip", "at": "head", "interval": 0.1},
-    "stalls": {"mode": "stall"},
-    "vanishes": {"mode": "blackhole"},
-    "errs": {"mode": "status", "status": 502},
-}
-WAYS = ("p2c", "round_robin", "least_requests", "hash")
 BREAKER = {"failures": 5, "open_for": "400ms"}
 
 

@@ -10,6 +10,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+# How a target fails, by a word for the name of a test, and the ways to balance it is put beside a good one with.
+FAULTS: dict[str, dict[str, object]] = {
+    "dead": {"mode": "refuse"},
+    "cuts": {"mode": "cut", "at": "read", "how": "close"},
+    "resets": {"mode": "cut", "at": "head", "how": "reset"},
+    "garbles": {"mode": "garbage"},
+    "drips": {"mode": "drip", "at": "head", "interval": 0.1},
+    "stalls": {"mode": "stall"},
+    "vanishes": {"mode": "blackhole"},
+    "errs": {"mode": "status", "status": 502},
+}
+WAYS = ("p2c", "round_robin", "least_requests", "hash")
+
 
 class FaultProcess:
     def __init__(self, *arguments: str) -> None:

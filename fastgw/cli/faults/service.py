@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from abc import ABC, abstractmethod
 from typing import Any, Protocol
 
 from fastgw.cli.faults.counts import Counts, Deliveries
@@ -44,7 +45,7 @@ class Held(Protocol):
     def thaw(self) -> None: ...
 
 
-class Service:
+class Service(ABC):
     # Modes that it cannot be told, and why.
     REFUSED: str = ""
 
@@ -64,8 +65,9 @@ class Service:
         host, port = self.door.address
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
+    @abstractmethod
     def connection(self) -> asyncio.Protocol:
-        raise NotImplementedError
+        """One for each client that is let in."""
 
     def accepted(self, transport: asyncio.Transport, held: Held) -> bool:
         """False: it was refused at once, as some are where `refuse` has a share."""
