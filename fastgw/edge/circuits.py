@@ -52,11 +52,13 @@ class Circuits:
                 if breaker.state is not CLOSED or breaker.forced:
                     yield self._message(name, label, breaker.last)
 
-    def publish(self, upstreams: Mapping[str, Upstream]) -> None:
-        """Gauges, once a second. What is gone from the configuration shows as well and idle: a series cannot end."""
-        for name, upstream in upstreams.items():
-            self._publish(name, upstream)
-        for name, labels in list(self._shown.items()):
+    def publish(self, upstreams: Mapping[str, Upstream], part: int = 0, parts: int = 1) -> None:
+        """Gauges, of every upstream once a second: a part of them at a time, for 10,000 at once are a pause of 50 ms.
+        What is gone from the configuration shows as well and idle: a series cannot end."""
+        for name in list(upstreams)[part::parts]:
+            self._publish(name, upstreams[name])
+        for name in list(self._shown)[part::parts]:
+            labels = self._shown[name]
             known = upstreams.get(name)
             here = {target.label for target in known.targets} if known is not None else set()
             for label in labels - here:

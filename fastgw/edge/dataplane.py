@@ -249,6 +249,7 @@ class DataPlane:
         self.engine.registry.tick(clock_now)
         self._publish(late)
         self._publish_limits()
+        self.circuits.publish(self.engine.registry.upstreams, self._ticks % SLOW_EVERY, SLOW_EVERY)
         if self._releasing:
             self._release()
         if self._ticks % SLOW_EVERY == 0:
@@ -277,7 +278,6 @@ class DataPlane:
                 opened, target.pool.opened = target.pool.opened, 0
                 if opened:
                     cells[slot.counter(families.UPSTREAM_CONNECTIONS_OPENED, (name,))] += opened
-        self.circuits.publish(engine.registry.upstreams)
         for kind, memo in (("request", self.reader.memo), ("response", self.shared.memo)):
             cells[slot.counter(families.MEMO_MISSES, (kind,))] += memo.misses
             memo.misses = 0
@@ -332,6 +332,7 @@ class DataPlane:
 
     def flush_log(self) -> None:
         self._publish_slow()
+        self.circuits.publish(self.engine.registry.upstreams)
         self._log.flush()
 
     def log(self, line: str) -> None:
