@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from fastgw.edge.head_reader import method_of
 from fastgw.edge.intake import RATE_AFTER, Intake
 from fastgw.edge.link import BUSY, CLOSED, CLOSING, IDLE, LINGER, TUNNEL
 from fastgw.edge.upload import Upload
 from fastgw.errors import HttpError, Reason
 from fastgw.gateway import pipeline
 from fastgw.gateway.forward import Forward
+from fastgw.gateway.head_reader import method_of
 from fastgw.http1.memo import Streak
 from fastgw.model.deadlines import NEVER
 from fastgw.model.exchange import Exchange

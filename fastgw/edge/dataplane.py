@@ -19,9 +19,9 @@ from fastgw.account.series import Slot, Word, WorkerState
 from fastgw.clock import Clock
 from fastgw.edge.circuits import Circuits
 from fastgw.edge.connection import ClientConnection
-from fastgw.edge.head_reader import HeadReader
 from fastgw.gateway import pipeline
 from fastgw.gateway.engine import Engine
+from fastgw.gateway.head_reader import HeadReader
 from fastgw.gateway.snapshot import Snapshot, release
 from fastgw.limiter.limiter import Limiter, LimiterOptions
 from fastgw.model.deadlines import Deadlines

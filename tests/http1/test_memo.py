@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from fastgw.edge.head_reader import HeadReader
 from fastgw.errors import HttpError
+from fastgw.gateway.head_reader import HeadReader
 from fastgw.http1.fields import FieldParser
 from fastgw.http1.memo import ASK_AGAIN_AFTER, GIVE_UP_AFTER, MAX_BYTES, MAX_ENTRIES, MAX_KEY, Memo, Streak
 from fastgw.http1.request import parse_request_block

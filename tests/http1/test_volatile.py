@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastgw.edge.head_reader import HeadReader
 from fastgw.errors import HttpError
+from fastgw.gateway.head_reader import HeadReader
 from fastgw.http1.memo import KNOWN, Streak
 from fastgw.http1.request import parse_request_block
 from fastgw.http1.response import parse_response_head

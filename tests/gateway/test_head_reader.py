@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastgw.edge.head_reader import LINES_GIVEN_UP_AFTER, REQUEST_LINE_SLACK, HeadReader, method_of
 from fastgw.errors import HttpError, Reason
+from fastgw.gateway.head_reader import LINES_GIVEN_UP_AFTER, REQUEST_LINE_SLACK, HeadReader, method_of
 from fastgw.http1 import rules
 from fastgw.http1.memo import Streak
 from fastgw.model.exchange import Exchange
