@@ -13,6 +13,7 @@ from typing import Final
 
 import orjson
 
+from fastgw.account.tap import Tap
 from fastgw.errors import Reason
 from fastgw.model.exchange import Exchange
 
@@ -39,7 +40,7 @@ class AccessLog:
 
     __slots__ = (
         "_armed", "_dropped", "_fd", "_later", "_lines", "_second", "_second_text", "_size", "_upstreams",
-        "enabled", "worker",
+        "enabled", "tap", "worker",
     )  # fmt: skip
 
     def __init__(
@@ -56,10 +57,14 @@ class AccessLog:
         self._second_text = b""
         self._upstreams: dict[str, tuple[str, bytes]] = {}  # target -> (its upstream, JSON of both)
         self.enabled = True
+        self.tap: Tap | None = None  # while somebody looks on
         self.worker = b"%d" % worker
 
-    def exchange(self, exchange: Exchange, outcome: bytes, wall: float, total: float, own: float) -> None:
-        """Hot: one line for a closed exchange. `outcome` is this module's `outcome` of it; times in seconds."""
+    def exchange(
+        self, exchange: Exchange, outcome: bytes, wall: float, total: float, own: float, kept: bool = True
+    ) -> bytes:
+        """Hot: one line for a closed exchange. `outcome` is this module's `outcome` of it; times in seconds. Not `kept`:
+        the line is for who looks on, and does not go to the log."""
         second = int(wall)
         if second != self._second:
             self._second = second
@@ -79,15 +84,20 @@ class AccessLog:
         )  # fmt: skip
         if exchange.limit:
             line = line.replace(_NO_LIMIT, b'"limit":' + json_string(exchange.limit), 1)
+        if not kept:
+            return line
         if not self._armed:
             self._arm()
         self._lines.append(line)
         self._size += len(line)
         if self._size > FLUSH_BYTES:
             self.flush()
+        return line
 
     def operational(self, text: str) -> None:
         """A line for the operator; the logger writes it to stderr (its mark is the leading `!`)."""
+        if self.tap is not None:
+            self.tap.note(text)
         for line in text.splitlines():
             self._append(b"!" + line.encode("utf-8", "replace") + b"\n")
 

@@ -113,21 +113,27 @@ class Ledger:
             cells[offset] += 1
             if exchange.identity is not None:
                 text = text.replace(NO_CONSUMER, exchange.identity.log, 1)
-        elif (
-            self.sample < 1.0
-            and status < 400
-            and not exchange.rule.startswith(WOULD_REFUSE)  # counted and logged as the refusal that it would be
-            and not self._sampled()
-        ):
-            return
         elif exchange.rule:
             text = self._noted(tally, exchange)
         elif exchange.identity is not None:
             identity = exchange.identity
             text = identity.texts.get(text) or _with_consumer(text, identity)
         log = self._log
-        if log.enabled:
+        kept = log.enabled
+        if kept and self.sample < 1.0:
+            kept = self._is_kept(exchange)
+        tap = log.tap
+        if tap is not None and tap.wants(tally.label, exchange.reason is not _OK or status >= 400, total):
+            tap.add(log.exchange(exchange, text, wall, total, own, kept))
+        elif kept:
             log.exchange(exchange, text, wall, total, own)
+
+    def _is_kept(self, exchange: Exchange) -> bool:
+        """Whether this exchange is logged where only a share of those that end well is; what a policy in shadow mode
+        would have refused is logged as the refusal that it would be."""
+        if exchange.reason is not _OK or exchange.status >= 400 or exchange.rule.startswith(WOULD_REFUSE):
+            return True
+        return self._sampled()
 
     def count(self, family: Family, labels: tuple[str, ...]) -> None:
         """One more of something that happens seldom."""

@@ -43,7 +43,8 @@ class Peer:
 class Peers:
     """`on_supervisor` gets what only the supervisor says; `on_orphaned` is called when it is gone; `on_unknown_key`
     gets a worker's index and the source of keys that it asks about; `on_breaker` a worker's index and what it says of a
-    breaker; `on_gone` the index of a worker whose word counts no more."""
+    breaker; `on_gone` the index of a worker whose word counts no more; `on_live` a worker's index and what it shows to
+    those who look on."""
 
     def __init__(
         self,
@@ -57,6 +58,7 @@ class Peers:
         on_unknown_key: Callable[[int, str], None] | None = None,
         on_breaker: Callable[[int, Mapping[str, object]], None] | None = None,
         on_gone: Callable[[int], None] | None = None,
+        on_live: Callable[[int, Mapping[str, object]], None] | None = None,
     ) -> None:
         self._loop = loop
         self._log = log
@@ -67,6 +69,7 @@ class Peers:
         self._on_unknown_key = on_unknown_key
         self._on_breaker = on_breaker
         self._on_gone = on_gone
+        self._on_live = on_live
         self._peers: dict[int, Peer] = {}
         self._heard = asyncio.Event()
 
@@ -143,6 +146,10 @@ class Peers:
 
     def _on_message(self, peer: Peer, received: Received) -> None:
         message = received.message
+        if received.type == "live":
+            if self._on_live is not None:
+                self._on_live(peer.index, message)
+            return  # twenty a second, and nobody waits for them
         if received.type == "hello":
             # The second one on a channel says that a difference did not fit: then nothing is assumed.
             peer.holds = None if peer.greeted else str(message["hash"])
@@ -211,8 +218,8 @@ class Peers:
 def _key(message: Mapping[str, object]) -> FactKey:
     """What a later message of the same kind replaces."""
     match message["type"]:
-        case "instances":
-            return "instances", "", ""
+        case "instances" | "watch" as kind:
+            return kind, "", ""
         case "keys":
             return "keys", message["source"], ""
         case "health":

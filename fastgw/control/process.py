@@ -249,7 +249,7 @@ class Control:
 
     def _is_wanted(self, message: Mapping[str, object]) -> bool:
         match message["type"]:
-            case "instances":
+            case "instances" | "watch":
                 return True
             case "keys":
                 return self._jwks.wants(message)

@@ -16,6 +16,7 @@ from fastgw.account import families
 from fastgw.account.access_log import AccessLog
 from fastgw.account.ledger import Ledger
 from fastgw.account.series import Slot, Word, WorkerState
+from fastgw.account.tap import Tap, Tell
 from fastgw.clock import Clock
 from fastgw.edge.circuits import Circuits
 from fastgw.edge.connection import ClientConnection
@@ -45,7 +46,7 @@ MAX_PEERS = 4096  # trust verdicts kept
 class DataPlane:
     __slots__ = (
         "_connections", "_counted", "_health_paths", "_inherited", "_log", "_next_tick", "_per_ip", "_ports",
-        "_releasing", "_slot", "_sweep_skipped", "_ticks", "_timer", "_trust", "auth", "circuits", "clock",
+        "_releasing", "_slot", "_sweep_skipped", "_tell_live", "_ticks", "_timer", "_trust", "auth", "circuits", "clock",
         "deadlines", "engine", "limiter", "loop", "outbox", "reader", "shared",
     )  # fmt: skip
 
@@ -82,6 +83,7 @@ class DataPlane:
         self._sweep_skipped = False
         self._next_tick = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._tell_live: Tell | None = None
         self._adopt(snapshot)
 
     def _resume(self, exchange: Exchange, reply: Reply | None) -> None:
@@ -133,6 +135,20 @@ class DataPlane:
     def on_breaker(self, tell: Callable[[Mapping[str, object]], None]) -> None:
         """`tell(message)` at every change of a circuit."""
         self.circuits.tell = tell
+
+    def on_live(self, tell: Tell) -> None:
+        """`tell(lines, missed, notices)` while somebody looks on."""
+        self._tell_live = tell
+
+    def set_watch(self, condition: Mapping[str, object] | None) -> None:
+        """What those who look on want to see together; None: nobody looks on."""
+        log = self._log
+        if condition is None or self._tell_live is None:
+            log.tap = None
+        elif log.tap is not None:
+            log.tap.change(condition)
+        else:
+            log.tap = Tap(condition, self._tell_live, self.loop.call_later, self.clock.now)
 
     def breakers(self) -> Iterator[Mapping[str, object]]:
         """The circuits that are not simply closed, as messages."""

@@ -36,9 +36,14 @@ class Attempt(Choice):
         exchange.holder = self
         self._exchange = exchange
         self._stage = HELD
+        if exchange.trusted or self._engine.snapshot.server_timing:
+            exchange.decided -= self._engine.clock.now()  # `let_go` adds its own: below zero until then
 
     def let_go(self) -> Downstream:
         """The outcome is there; whoever asked goes on with the exchange."""
+        exchange = self._exchange
+        if exchange is not None and exchange.decided < 0.0:
+            exchange.decided += self._engine.clock.now()
         self._exchange = None
         self._stage = IDLE
         return self._client
@@ -105,9 +110,11 @@ class Attempt(Choice):
             return target
         if upstream.targets:
             self._refuse(pipeline.circuit_open(upstream, now))
+        elif (why := upstream.why_none()) is not None:
+            self._refuse(pipeline.failure(Reason.DNS_ERROR, f"no target has an address: {why}"))
         else:
-            why = f"no target has an address: {upstream.why_none()}"
-            self._refuse(pipeline.failure(Reason.DNS_ERROR, why))
+            # Nobody said that there is none: the look-up is under way, or its answer was empty. Come back.
+            self._refuse(pipeline.failure(Reason.NO_HEALTHY_TARGET, "no target has an address yet"))
         return None
 
     def _within_limits(self, exchange: Exchange, route: Route, upstream: Upstream) -> bool:
@@ -167,9 +174,11 @@ class Attempt(Choice):
         exchange = self._exchange
         if self._stage is not QUEUED or exchange is None:
             return  # cannot be: whoever gives up leaves the queue
+        now = self._engine.clock.now()
+        if self._target is not None:
+            exchange.queued += now - (self._queue_until - self._target.pool.limits.queue_timeout)
         self._queue_until = NEVER
         self.deadline = self._total_until
-        now = self._engine.clock.now()
         if connection is None:
             self._connect(now)  # whoever came later waits: asking for room again would put us behind them
         else:

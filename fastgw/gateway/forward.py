@@ -103,7 +103,7 @@ class Forward(Tunnel):
             exchange.keep_alive = False
         timing = b""
         if pipeline.wants_timing(engine, exchange):
-            timing = timing_line(exchange.forwarded_at - exchange.started, now - exchange.forwarded_at)
+            timing = timing_line(exchange, now, now - exchange.forwarded_at + self._spent)
         date = b"" if head.has_date else engine.date(engine.clock.wall())
         data, self._chunked = answer_head(exchange, head, how, date, timing)
         if exchange.method == b"HEAD":

@@ -198,9 +198,11 @@ def switching_head(exchange: Exchange, head: ResponseHead) -> bytes:
     return b"".join((head.rendered, UPGRADE, b"X-Request-Id: ", exchange.request_id, b"\r\n\r\n"))
 
 
-def timing_line(gateway_seconds: float, upstream_seconds: float) -> bytes:
-    """Server-Timing (W3C): milliseconds of each side until the answer's first byte."""
-    return b"Server-Timing: gateway;dur=%.3f, upstream;dur=%.3f\r\n" % (
-        gateway_seconds * 1e3,
-        upstream_seconds * 1e3,
-    )
+def timing_line(exchange: Exchange, now: float, upstream_seconds: float) -> bytes:
+    """Server-Timing (W3C): where the milliseconds until the answer's first byte went: ours, waiting for a connection,
+    waiting for the limiter, the upstream's (all attempts)."""
+    queued, decided = exchange.queued, max(0.0, exchange.decided)
+    own = max(0.0, now - exchange.started - upstream_seconds - queued - decided)
+    return b"Server-Timing: gateway;dur=%.3f, queue;dur=%.3f, limiter;dur=%.3f, upstream;dur=%.3f\r\n" % (
+        own * 1e3, queued * 1e3, decided * 1e3, upstream_seconds * 1e3,
+    )  # fmt: skip

@@ -254,7 +254,7 @@ def send_reply(engine: Engine, client: Downstream, exchange: Exchange, reply: Re
 def _timing(engine: Engine, exchange: Exchange, now: float) -> bytes:
     if not wants_timing(engine, exchange):
         return b""
-    return timing_line(now - exchange.started - exchange.upstream_seconds, exchange.upstream_seconds)
+    return timing_line(exchange, now, exchange.upstream_seconds)
 
 
 def wants_timing(engine: Engine, exchange: Exchange) -> bool:

@@ -76,6 +76,11 @@ class Channel:
         return self._sock.fileno()
 
     @property
+    def backlog(self) -> int:
+        """Messages that wait for the peer to read."""
+        return len(self._queue)
+
+    @property
     def wants_write(self) -> bool:
         """Whether the owner should watch for writability and then call `flush`."""
         return bool(self._queue)

@@ -1,9 +1,9 @@
 """Every message that one process sends another, as a function that builds it; `type` says which it is.
 
 control -> worker, supervisor   config (payload: difference.encode), addresses, keys
-control -> worker               instances, health, force_breaker
+control -> worker               instances, health, force_breaker, watch
 worker, supervisor -> control   hello, applied, rejected
-worker -> control               unknown_key, breaker
+worker -> control               unknown_key, breaker, live
 supervisor -> control           worker (+ descriptor of a fresh channel), worker_gone, reload, draining
 control -> supervisor           ready, reloaded, and all that it sends to a worker
 supervisor -> worker            control (+ descriptor of a fresh channel), drain, quit, stop
@@ -85,6 +85,17 @@ def breaker(
         "probe_at": probe_at,
         "forced": forced,
     }
+
+
+def watch(condition: Mapping[str, object] | None) -> Message:
+    """Somebody looks on, or (None) nobody does. `condition` is what all of them want together: `troubled` (only what did
+    not end well), `routes` (a list of names, or None for all), `slower` (seconds), `rate` (lines a second and worker)."""
+    return {"type": "watch", "condition": None if condition is None else dict(condition)}
+
+
+def live(lines: Sequence[str], missed: int, notices: Sequence[str]) -> Message:
+    """Lines of the access log as text, how many that were wanted were left out, and operational lines."""
+    return {"type": "live", "lines": list(lines), "missed": missed, "notices": list(notices)}
 
 
 def hello(index: int, pid: int, version: int, digest: str) -> Message:

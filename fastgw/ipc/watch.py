@@ -35,6 +35,10 @@ class WatchedChannel:
     def closed(self) -> bool:
         return self._channel.closed
 
+    @property
+    def backlog(self) -> int:
+        return self._channel.backlog
+
     def send(
         self, message: Mapping[str, object], *, payload: bytes | None = None, fd: int | None = None
     ) -> bool:

@@ -29,8 +29,8 @@ class Exchange:
     every later write 30 ns dearer.)"""
 
     __slots__ = (
-        "answer_lines", "attempts", "bytes_in", "bytes_out", "client", "closed", "forwarded_at", "head", "holder",
-        "host", "http10", "identity", "keep_alive", "limit", "line", "method", "path", "query", "reason",
+        "answer_lines", "attempts", "bytes_in", "bytes_out", "client", "closed", "decided", "forwarded_at", "head", "holder",
+        "host", "http10", "identity", "keep_alive", "limit", "line", "method", "path", "query", "queued", "reason",
         "request_id", "route", "rule", "source", "span", "started", "status", "step", "target", "trace_id", "trusted",
         "upstream", "upstream_seconds", "version",
     )  # fmt: skip
@@ -62,4 +62,6 @@ class Exchange:
         self.step = 0  # the place of the next policy in the route's chain
         self.holder: object | None = None  # who drives it, while it waits for a policy; the pipeline's word
         self.forwarded_at = self.upstream_seconds = 0.0
+        # Seconds that it waited: for policies (the limiter), only where somebody asked for the times; in a queue.
+        self.decided = self.queued = 0.0
         self.closed = False

@@ -131,8 +131,9 @@ class Upstream:
             for target in self.options.targets
         )
 
-    def why_none(self) -> str:
-        return next(iter(self._errors.values()), "no address is known for any target yet")
+    def why_none(self) -> str | None:
+        """Why no target has an address, where a look-up said so."""
+        return next(iter(self._errors.values()), None)
 
     def set_health(self, host: str, port: int, address: str, healthy: bool) -> None:
         """What the active checks found, by the target's identity."""

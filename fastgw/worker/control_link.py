@@ -10,7 +10,7 @@ import asyncio
 import gc
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from fastgw.account.series import Word
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 # A slice of compiling, and the pause after it in which traffic is served: 1 ms in 2 at most.
 SLICE = 0.001
 PAUSE = 0.001
+# Messages for who looks on that may wait for control; beyond it they are left out and counted.
+LIVE_BACKLOG = 8
 
 
 class ControlLink:
@@ -61,6 +63,7 @@ class ControlLink:
         )
         plane.on_unknown_key(lambda source: self._send(messages.unknown_key(source)))
         plane.on_breaker(self._send)
+        plane.on_live(self._send_live)
         self._note_version(birth.snapshot)
 
     def attach(self, fd: int) -> None:
@@ -69,6 +72,7 @@ class ControlLink:
             self._channel.close()
         channel = Channel(socket.socket(fileno=fd))
         self._channel = WatchedChannel(self._loop, channel, self._on_message, self._on_lost)
+        self._plane.set_watch(None)  # until the control process at the other end says that somebody looks on
         self._say_hello()
 
     def set_addresses(self, known: Mapping[str, object]) -> None:
@@ -138,8 +142,17 @@ class ControlLink:
             )
         elif received.type == "instances":
             self._plane.set_instances(int(message["count"]))
+        elif received.type == "watch":
+            self._plane.set_watch(message["condition"])
         if received.fd is not None:
             os.close(received.fd)  # no message of control carries one
+
+    def _send_live(self, lines: Sequence[str], missed: int, notices: Sequence[str]) -> bool:
+        """False: control does not keep up. Nobody waits for it, and the channel is for more than this."""
+        channel = self._channel
+        if channel is None or channel.closed or channel.backlog >= LIVE_BACKLOG:
+            return False
+        return channel.send(messages.live(lines, missed, notices))
 
     def _slice(self) -> None:
         if self.follower.run_slice(SLICE):

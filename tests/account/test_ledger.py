@@ -223,6 +223,59 @@ def test_a_share_of_the_good_ones_is_logged_and_every_other(books: Books) -> Non
     assert books.series()[("requests_total", NO_ROUTE, "GET", "200", "gateway")] == 111
 
 
+class Eyes:
+    """A tap that wants one kind of exchange."""
+
+    def __init__(self, troubled: bool) -> None:
+        self.troubled = troubled
+        self.seen: list[dict[str, object]] = []
+        self.asked: list[tuple[str, bool, float]] = []
+
+    def wants(self, route: str, troubled: bool, seconds: float) -> bool:
+        self.asked.append((route, troubled, seconds))
+        return troubled or not self.troubled
+
+    def add(self, line: bytes) -> None:
+        self.seen.append(json.loads(line))
+
+    def note(self, text: str) -> None:
+        self.seen.append({"notice": text})
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+@pytest.mark.parametrize("sample", [1.0, 0.0])
+def test_who_looks_on_sees_the_line_of_the_log_whether_it_is_kept_or_not(
+    enabled: bool, sample: float, books: Books
+) -> None:
+    books.log.enabled, books.ledger.sample = enabled, sample
+    eyes = Eyes(troubled=False)
+    books.log.tap = eyes  # type: ignore[assignment]
+    books.close(answered(Route("one", "")), 100.25)
+    books.close(exchange(reason=Reason.NO_ROUTE, status=404), 100.5)
+    assert [(line["route"], line["status"], line["reason"]) for line in eyes.seen] == [
+        ("one", 200, "ok"), (None, 404, "no_route"),
+    ]  # fmt: skip
+    assert eyes.asked == [("one", False, 0.25), (NO_ROUTE, True, 0.5)]
+    kept = (eyes.seen if sample else eyes.seen[1:]) if enabled else []
+    assert books.lines() == kept
+
+
+def test_a_status_that_tells_of_trouble_is_trouble(books: Books) -> None:
+    eyes = Eyes(troubled=True)
+    books.log.tap = eyes  # type: ignore[assignment]
+    books.close(answered(status=502), 100.0)
+    books.close(answered(status=302), 100.0)
+    assert [line["status"] for line in eyes.seen] == [502]
+    assert len(books.lines()) == 2
+
+
+def test_who_looks_on_reads_what_the_operator_does(books: Books) -> None:
+    eyes = Eyes(troubled=True)
+    books.log.tap = eyes  # type: ignore[assignment]
+    books.log.operational("worker 0: a circuit opened")
+    assert eyes.seen == [{"notice": "worker 0: a circuit opened"}]
+
+
 def test_without_an_access_log_everything_is_counted_still(books: Books) -> None:
     books.log.enabled = False
     books.close(exchange(), 100.0)

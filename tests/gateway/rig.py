@@ -27,7 +27,7 @@ from fastgw.upstream.breaker import Transition
 from fastgw.upstream.registry import Registry
 from tests.upstream.fakes import Bench
 
-PLAIN = {
+PLAIN: dict[str, Any] = {
     "listeners": [{"address": "127.0.0.1:8080"}],
     "instance": "test",
     "upstreams": {

@@ -6,7 +6,7 @@ import pytest
 
 from fastgw.errors import Reason
 from fastgw.model.exchange import Exchange
-from tests.gateway.rig import Client, Gateway
+from tests.gateway.rig import PLAIN, Client, Gateway, Make
 
 OK = b"HTTP/1.1 200 OK\r\nDate: now\r\nContent-Length: 2\r\n\r\nok"
 
@@ -28,6 +28,17 @@ def test_those_who_wait_are_served_in_their_order(gateway: Gateway) -> None:
         gateway.bench.loop.run()
     assert gateway.pool.idle == gateway.pool.open == 1
     assert gateway.engine.in_flight == gateway.route.in_flight == 0
+
+
+def test_the_time_in_the_queue_is_its_own(gateway: Gateway) -> None:
+    first, second = gateway.begin(), gateway.begin()
+    gateway.bench.loop.tasks[-1].run()
+    gateway.bench.clock.advance(0.125)
+    assert first[0]._connection is not None
+    first[0]._connection.data_received(OK)
+    gateway.bench.loop.run()
+    assert second[2].queued == pytest.approx(0.125)
+    assert first[2].queued == 0.0
 
 
 def test_a_full_queue_refuses(gateway: Gateway) -> None:
@@ -148,3 +159,18 @@ def test_an_answer_that_overtakes_the_body_is_the_last_of_its_connection(
     connection.data_received(OK)
     assert (b"Connection: close\r\n" in client.written) is not complete
     assert exchange.keep_alive is complete
+
+
+def test_no_address_yet_is_another_thing_than_a_name_that_does_not_exist(make_gateway: Make) -> None:
+    unknown = {"targets": ["http://app.internal:9001"]}
+    gateway = make_gateway(upstreams={**PLAIN["upstreams"], "other": unknown})
+    _, client, exchange = gateway.begin("two")
+    assert outcomes(exchange) == [(Reason.NO_HEALTHY_TARGET, 503, True)]
+    assert b"Retry-After: 1\r\n" in client.written
+    gateway.engine.registry.upstreams["other"].resolve("app.internal", 9001, (), "NXDOMAIN")
+    _, client, exchange = gateway.begin("two")
+    assert outcomes(exchange) == [(Reason.DNS_ERROR, 502, True)]
+    assert b"NXDOMAIN" in client.written
+    gateway.engine.registry.upstreams["other"].resolve("app.internal", 9001, (), None)
+    _, _, exchange = gateway.begin("two")
+    assert outcomes(exchange) == [(Reason.NO_HEALTHY_TARGET, 503, True)]

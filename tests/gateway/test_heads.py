@@ -345,8 +345,12 @@ def test_response_rewrites_hold_and_keep_the_status_line() -> None:
 
 
 def test_timing_is_added_where_it_is_wanted() -> None:
-    line = timing_line(0.0005, 0.25)
-    assert line == b"Server-Timing: gateway;dur=0.500, upstream;dur=250.000\r\n"
+    exchange = exchange_of(parsed())
+    exchange.queued, exchange.decided = 0.125, 0.0625
+    line = timing_line(exchange, exchange.started + 0.5, 0.25)
+    assert line == (
+        b"Server-Timing: gateway;dur=62.500, queue;dur=125.000, limiter;dur=62.500, upstream;dur=250.000\r\n"
+    )
     assert answered(upstream_head(b"Content-Length: 0"), timing=line)[0][b"server-timing"].startswith(
         b"gateway"
     )

@@ -341,8 +341,12 @@ def test_server_timing_is_for_all_or_for_a_trusted_peer_that_asks(
     for one in (client, local):
         assert (b"server-timing" in answered(one)[1]) is wanted
     if wanted:
-        assert answered(client)[1][b"server-timing"] == [b"gateway;dur=0.000, upstream;dur=250.000"]
-        assert answered(local)[1][b"server-timing"] == [b"gateway;dur=0.000, upstream;dur=0.000"]
+        assert answered(client)[1][b"server-timing"] == [
+            b"gateway;dur=0.000, queue;dur=0.000, limiter;dur=0.000, upstream;dur=250.000"
+        ]
+        assert answered(local)[1][b"server-timing"] == [
+            b"gateway;dur=0.000, queue;dur=0.000, limiter;dur=0.000, upstream;dur=0.000"
+        ]
 
 
 # --- accounts ---

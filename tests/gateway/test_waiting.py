@@ -50,6 +50,20 @@ def test_a_waiting_exchange_goes_on_behind_the_policy_that_waited(gateway: Gatew
     assert client.written == b""
 
 
+@pytest.mark.parametrize("asked_for", [True, False])
+def test_the_time_that_it_waited_is_shown_where_it_was_asked_for(
+    asked_for: bool, make_gateway: Make, asked: list[str]
+) -> None:
+    gateway = make_gateway(server={"server_timing": asked_for})
+    chained(gateway, Scripted("a", asked, WAIT), Scripted("b", asked, WAIT))
+    _, client, exchange = gateway.run()
+    for seconds in (0.25, 0.5):
+        gateway.bench.clock.advance(seconds)
+        gateway.resume(exchange, None if seconds == 0.25 else REFUSED)
+    timing = b"gateway;dur=0.000, queue;dur=0.000, limiter;dur=750.000, upstream;dur=0.000\r\n"
+    assert (timing in client.written) is asked_for
+
+
 def test_it_can_wait_more_than_once(gateway: Gateway, asked: list[str]) -> None:
     chained(gateway, Scripted("a", asked, WAIT), Scripted("b", asked, WAIT))
     _, _, exchange = gateway.run()

@@ -105,6 +105,12 @@ class Plane:
         self.ticking: asyncio.TimerHandle | None = None
         self.store = store
 
+    def set_watch(self, condition) -> None:
+        pass
+
+    def on_live(self, tell) -> None:
+        pass
+
     def apply(self, snapshot) -> None:
         self.snapshot = snapshot
 

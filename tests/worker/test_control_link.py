@@ -14,7 +14,7 @@ from fastgw.account.series import SeriesMemory
 from fastgw.clock import ManualClock
 from fastgw.ipc import messages
 from fastgw.ipc.channel import Channel, Received, pair
-from fastgw.worker.control_link import ControlLink
+from fastgw.worker.control_link import LIVE_BACKLOG, ControlLink
 
 URL, OTHER = "https://id/jwks", "https://other/jwks"
 
@@ -28,6 +28,8 @@ class Plane:
         self.tell: Any = None
         self.health: list[tuple[Any, ...]] = []
         self.forced: list[tuple[Any, ...]] = []
+        self.watched: list[Any] = []
+        self.tell_live: Any = None
         self.heard = asyncio.Event()
 
     def set_keys(self, issuer: str, keys: list[dict[str, Any]], error: str | None) -> None:
@@ -38,6 +40,13 @@ class Plane:
 
     def on_breaker(self, tell: Any) -> None:
         self.tell = tell
+
+    def on_live(self, tell: Any) -> None:
+        self.tell_live = tell
+
+    def set_watch(self, condition: Any) -> None:
+        self.watched.append(condition)
+        self.heard.set()
 
     def breakers(self) -> list[messages.Message]:
         return [messages.breaker("app", "", "open", "failures", 1.0, 2.0, False)]
@@ -152,3 +161,34 @@ async def test_control_learns_of_open_circuits_at_hello_and_of_every_change(worl
     world.plane.tell(messages.breaker("app", "", "closed", "2 probes succeeded", 3.0, 0.0, False))
     (again,) = await world.heard()
     assert (again.type, again.message["state"]) == ("breaker", "closed")
+
+
+async def test_who_looks_on_comes_and_goes_with_control(world: World) -> None:
+    assert world.plane.watched == [None]  # nobody, until this control process says so
+    condition = {"troubled": True, "routes": None, "slower": 0.0, "rate": 100}
+    world.control.send(messages.watch(condition))
+    async with asyncio.timeout(5):
+        while len(world.plane.watched) < 2:
+            await world.plane.heard.wait()
+            world.plane.heard.clear()
+    assert world.plane.watched[1] == condition
+    ours, theirs = pair()
+    world.link.attach(ours.detach())
+    theirs.close()
+    assert world.plane.watched[2:] == [None]
+
+
+async def test_what_is_shown_is_left_out_rather_than_waited_for(world: World) -> None:
+    taken = 0
+    while world.plane.tell_live(["x" * 20_000], 0, []):
+        taken += 1
+        assert taken < 1000
+    assert taken >= LIVE_BACKLOG
+    world.plane.tell(messages.breaker("app", "", "closed", "2 probes succeeded", 3.0, 0.0, False))  # this one goes on
+    types = []
+    while "closed" not in types:
+        types += [one.message.get("state", one.type) for one in await world.heard()]
+    assert types.count("live") == taken
+    assert world.plane.tell_live(["y"], 3, ["note"])
+    (shown,) = await world.heard()
+    assert shown.message == messages.live(["y"], 3, ["note"])
