@@ -1,4 +1,4 @@
-"""What is shown of a worker's exchanges while somebody looks on: what was asked for, at a bounded rate, in small messages."""
+"""What is shown of a worker's exchanges while somebody looks on: what was asked for, at a bounded rate."""
 
 from __future__ import annotations
 
