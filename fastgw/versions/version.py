@@ -1,10 +1,44 @@
-"""One accepted document, and what a store of them can do."""
+"""One accepted document, what it changed, and what a store of them can do. No store lives here."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+
+# Names that are kept of each kind of change: a document has 10,000 routes, a list of versions 1,000 entries.
+MOST_NAMES: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The parts by which a version differs from the one before it, by their keys ("base", "route:orders",
+    "upstream:orders"): at most MOST_NAMES of each kind, and how many there are in all."""
+
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    total: int = 0
+
+    @classmethod
+    def between(cls, before: Mapping[str, str], after: Mapping[str, str]) -> Changes:
+        """From the hashes of all parts; 10,000 of them: 2 ms."""
+        added = after.keys() - before.keys()
+        removed = before.keys() - after.keys()
+        changed = [key for key, digest in after.items() if before.get(key, digest) != digest]
+        return cls(_few(added), _few(changed), _few(removed), len(added) + len(changed) + len(removed))
+
+    def plain(self) -> dict[str, Any]:
+        return {
+            "added": list(self.added),
+            "changed": list(self.changed),
+            "removed": list(self.removed),
+            "total": self.total,
+        }
+
+
+def _few(keys: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(keys)[:MOST_NAMES])
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +51,7 @@ class Entry:
     by: str
     note: str
     from_file: bool
+    changes: Changes | None = None  # None: not known, or the first version
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +63,32 @@ class Version:
     note: str
     from_file: bool
     plain: dict[str, Any]
+    changes: Changes | None = None
 
     @property
     def entry(self) -> Entry:
-        return Entry(self.number, self.hash, self.at, self.by, self.note, self.from_file)
+        return Entry(self.number, self.hash, self.at, self.by, self.note, self.from_file, self.changes)
 
 
 class StoreError(Exception):
     """The store cannot be used; the message names the place and the cure."""
 
 
+class Raced(StoreError):
+    """Somebody else published first: the newest version is not the one that was expected."""
+
+    def __init__(self, newest: int) -> None:
+        super().__init__(f"version {newest} was published meanwhile; read it, and publish on top of it")
+        self.newest = newest
+
+
 class VersionStore(Protocol):
-    """Numbers begin at 1 and have no meaning but their order."""
+    """Numbers begin at 1 and have no meaning but their order. Every call may wait (for a disk, or a network), so none
+    is made on an event loop; every call may raise StoreError."""
+
+    def newest_number(self) -> int:
+        """0: there is none. Cheap enough to be asked twice a second."""
+        ...
 
     def newest(self) -> Version | None: ...
 
@@ -47,8 +96,19 @@ class VersionStore(Protocol):
 
     def get(self, number: int) -> Version | None: ...
 
-    def add(self, plain: dict[str, Any], digest: str, by: str, note: str, from_file: bool) -> Version: ...
-
     def list(self) -> Sequence[Entry]:
         """Oldest first."""
+        ...
+
+    def add(
+        self,
+        plain: dict[str, Any],
+        digest: str,
+        by: str,
+        note: str,
+        from_file: bool,
+        changes: Changes | None = None,
+        expected: int | None = None,
+    ) -> Version:
+        """The next version. With `expected`, only if that is the newest number; else Raced, and nothing is kept."""
         ...

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 import threading
@@ -9,7 +10,8 @@ import orjson
 import pytest
 
 from fastgw.clock import ManualClock
-from fastgw.versions.store import FileStore, StoreError
+from fastgw.versions.record import MAX_NOTE
+from fastgw.versions.store import PATIENCE, Changes, FileStore, Raced, StoreError
 
 
 @pytest.fixture
@@ -137,3 +139,98 @@ def test_numbers_come_to_an_end(store: FileStore, tmp_path: Path) -> None:
     (tmp_path / "versions" / "00000001.json").rename(tmp_path / "versions" / "99999999.json")
     with pytest.raises(StoreError, match="no numbers left"):
         store.add({}, "h", "start", "", True)
+
+
+# --- expected numbers, changes, retention ---
+
+
+def test_whoever_builds_on_an_old_version_loses(store: FileStore) -> None:
+    assert store.newest_number() == 0
+    store.add({"a": 1}, "h1", "x", "", False, expected=0)
+    with pytest.raises(Raced, match="version 1 was published meanwhile") as caught:
+        store.add({"a": 2}, "h2", "x", "", False, expected=0)
+    assert caught.value.newest == 1
+    assert store.newest_number() == 1
+    store.add({"a": 2}, "h2", "x", "", False, expected=1)
+    store.add({"a": 3}, "h3", "x", "", False)
+    assert store.newest_number() == 3
+
+
+def test_of_many_publishers_exactly_one_wins_each_number(tmp_path: Path) -> None:
+    won: list[int] = []
+    start = threading.Barrier(8)
+
+    def publish() -> None:
+        store = FileStore(tmp_path)
+        for number in range(10):
+            start.wait()
+            try:
+                won.append(store.add({}, "h", "x", "", False, expected=number).number)
+            except Raced as lost:
+                assert lost.newest == number + 1
+
+    threads = [threading.Thread(target=publish) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(won) == list(range(1, 11))
+
+
+def test_what_has_changed_is_kept(store: FileStore) -> None:
+    changes = Changes(("route:a",), ("base",), ("upstream:ä",), 3)
+    store.add({}, "h", "x", "", False)
+    store.add({}, "h", "x", "", False, changes)
+    newest = store.newest()
+    assert newest is not None
+    assert newest.changes == changes
+    assert [entry.changes for entry in store.list()] == [None, changes]
+
+
+def test_a_version_of_before_changes_were_kept(store: FileStore, tmp_path: Path) -> None:
+    store.add({"a": 1}, "h", "x", "", False)
+    file = tmp_path / "versions" / "00000001.json"
+    head, content, _ = file.read_bytes().split(b"\n")
+    fields = orjson.loads(head)
+    del fields["changes"]
+    file.write_bytes(orjson.dumps(fields) + b"\n" + content + b"\n")
+    newest = store.newest()
+    assert newest is not None
+    assert newest.changes is None
+
+
+def test_old_versions_go_but_not_the_newest_of_the_file(tmp_path: Path) -> None:
+    store = FileStore(tmp_path, kept=3)
+    store.add({}, "h", "start", "", True)
+    store.add({}, "h", "reload", "", True)
+    for _ in range(6):
+        store.add({}, "h", "api", "", False)
+    assert [entry.number for entry in store.list()] == [2, 6, 7, 8]
+    assert store.add({}, "h", "reload", "", True).number == 9
+    assert [entry.number for entry in store.list()] == [7, 8, 9]
+
+
+def test_a_version_that_was_moved_aside_keeps_its_number(store: FileStore, tmp_path: Path) -> None:
+    store.add({"a": 1}, "h", "x", "", False)
+    store.add({"a": 2}, "h", "x", "", False)
+    folder = tmp_path / "versions"
+    (folder / "00000002.json").rename(folder / "00000002.json.damaged")
+    assert store.newest_number() == 1
+    assert store.add({"a": 3}, "h", "x", "", False, expected=1).number == 3
+
+
+def test_a_note_has_an_end(store: FileStore) -> None:
+    store.add({}, "h", "x", "n" * 100_000, False)
+    assert len(next(iter(store.list())).note) == MAX_NOTE
+
+
+def test_a_publish_that_does_not_end_is_not_waited_for_without_end(store: FileStore, tmp_path: Path) -> None:
+    store.add({}, "h", "x", "", False)
+    pauses: list[float] = []
+    other = FileStore(tmp_path / "versions", pause=pauses.append)
+    with (tmp_path / "versions" / ".lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(StoreError, match=r"in use by another process .* see who holds .*\.lock"):
+            other.add({}, "h", "x", "", False)
+    assert sum(pauses) == pytest.approx(PATIENCE, abs=0.02)
+    assert other.newest_number() == 1
