@@ -31,8 +31,8 @@ class Exchange:
     __slots__ = (
         "answer_lines", "attempts", "bytes_in", "bytes_out", "client", "closed", "decided", "forwarded_at", "head",
         "holder", "host", "http10", "identity", "keep_alive", "limit", "line", "method", "path", "query", "queued",
-        "reason", "request_id", "route", "rule", "source", "span", "started", "status", "step", "target", "trace_id", "trusted",
-        "upstream", "upstream_seconds", "version",
+        "reason", "request_id", "route", "rule", "source", "span", "started", "status", "step", "target", "trace_id",
+        "trusted", "upstream", "upstream_seconds", "version",
     )  # fmt: skip
 
     def __init__(
