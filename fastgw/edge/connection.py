@@ -16,6 +16,7 @@ from fastgw.errors import HttpError, Reason
 from fastgw.gateway import pipeline
 from fastgw.gateway.forward import Forward
 from fastgw.gateway.head_reader import method_of
+from fastgw.gateway.heads import untrusted_lines
 from fastgw.http1.memo import Streak
 from fastgw.model.deadlines import NEVER
 from fastgw.model.exchange import Exchange
@@ -75,10 +76,7 @@ class ClientConnection(Upload):
         self._snapshot = snapshot
         self.health_path = self._plane.health_path(self._listener)
         self._trusted = self._plane.is_trusted(self.peer)
-        self.forward_lines = (
-            b"X-Forwarded-For: " + self.peer + b"\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: " + self.port
-            + b"\r\nVia: 1.1 fastgw\r\n"
-        )  # fmt: skip
+        self.forward_lines = untrusted_lines(self.peer, self.port)
 
     def connection_lost(self, exc: Exception | None) -> None:
         state = self._state

@@ -6,7 +6,7 @@ Rewrites, forwarding headers, ids and re-framing all happen here. The common cas
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from fastgw.http1.fields import lines_of
 from fastgw.http1.request import trusted_forward
@@ -18,14 +18,19 @@ from fastgw.model.route import HeaderRewriter, Route
 if TYPE_CHECKING:
     from fastgw.gateway.downstream import Downstream
     from fastgw.gateway.snapshot import Network
-    from fastgw.upstream.target import Target
 
 # Variants of one head that are remembered with it; more routes than that on one header block are rendered anew.
 MAX_VARIANTS = 8
 
 
+class Addressed(Protocol):
+    """Of a target, all that a head needs."""
+
+    host_field: bytes
+
+
 def request_head(
-    exchange: Exchange, head: RequestHead, route: Route, client: Downstream, target: Target
+    exchange: Exchange, head: RequestHead, route: Route, client: Downstream, target: Addressed
 ) -> bytes:
     """The head of any request towards `target`, its empty line included. What was matched is what is forwarded.
 
@@ -63,7 +68,7 @@ def upgrades(exchange: Exchange, head: RequestHead) -> bool:
     return head.websocket and exchange.method == b"GET" and not exchange.http10
 
 
-def _variant(exchange: Exchange, head: RequestHead, route: Route, target: Target) -> bytes:
+def _variant(exchange: Exchange, head: RequestHead, route: Route, target: Addressed) -> bytes:
     """The client's lines with the route's changes, remembered with the head."""
     host = b"" if route.preserve_host and head.host_field else target.host_field
     key = (exchange.trusted, route.request_headers, host)
@@ -96,6 +101,14 @@ def rewritten_answer(data: bytes, rewrite: HeaderRewriter) -> bytes:
     head, _, body = data.partition(b"\r\n\r\n")
     line, _, block = head.partition(b"\r\n")
     return b"".join((line, b"\r\n", rewritten(block + b"\r\n", rewrite), b"\r\n", body))
+
+
+def untrusted_lines(peer: bytes, port: bytes) -> bytes:
+    """Forwarding headers for a peer that is not trusted, the same for each of its requests: see Downstream."""
+    return b"".join(
+        (b"X-Forwarded-For: ", peer, b"\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: ", port,
+         b"\r\nVia: 1.1 fastgw\r\n")
+    )  # fmt: skip
 
 
 def _trusted_lines(exchange: Exchange, head: RequestHead, client: Downstream) -> bytes:

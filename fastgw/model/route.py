@@ -35,6 +35,8 @@ class Parts(Protocol):
 
     def part(self, exchange: Exchange) -> Route: ...
 
+    def usual(self, exchange: Exchange) -> Route: ...
+
 
 class Timeouts:
     """The four deadlines of an exchange, in seconds; `total` is 0.0 for none."""
