@@ -21,3 +21,15 @@ def test_a_full_pipe_costs_a_line_and_no_time() -> None:
     os.close(read)
     log.say("nobody listens")
     os.close(write)
+
+
+def test_who_looks_on_gets_every_line_whatever_becomes_of_it() -> None:
+    read, write = os.pipe()
+    log = OperatorLog(write)
+    seen: list[str] = []
+    log.also = seen.append
+    os.close(read)
+    log.say("one\ntwo")
+    assert seen == ["one", "two"]
+    assert log.dropped == 2
+    os.close(write)
