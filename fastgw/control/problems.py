@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 
 import orjson
 from aiohttp import web
+
+from fastgw.config.errors import Problem
 
 
 def problem(
@@ -32,3 +34,11 @@ def problem(
         content_type="application/problem+json",
         headers=fields,
     )
+
+
+def errors(problems: Iterable[Problem], located: bool = False) -> list[dict[str, object]]:
+    """`located`: of a file, so that its name and the line are told."""
+    return [
+        {"path": each.path, "message": each.message, **({"file": each.file, "line": each.line} if located else {})}
+        for each in problems
+    ]

@@ -22,7 +22,10 @@ from fastgw.clock import Clock, SystemClock
 from fastgw.control.admission import Admission
 from fastgw.control.api import AdminApi
 from fastgw.control.breakers import Breakers
+from fastgw.control.changing import Changing
+from fastgw.control.config_api import ConfigApi
 from fastgw.control.exposition import Exposition
+from fastgw.control.gateway_api import GatewayApi
 from fastgw.control.health import Check, HealthSteward
 from fastgw.control.health_check import check
 from fastgw.control.instances import Announce, Instances, StoreStatus, announce
@@ -39,6 +42,7 @@ from fastgw.control.resolver import Resolve, Resolver
 from fastgw.control.status import Status
 from fastgw.control.targets import Targets
 from fastgw.control.upstreams import Upstreams
+from fastgw.control.upstreams_api import UpstreamsApi
 from fastgw.gateway.document.limit_store import LimitStore
 from fastgw.gateway.document.load import load_parts
 from fastgw.gateway.document.model import Document
@@ -156,15 +160,18 @@ class Control:
         self._api = AdminApi(
             Admission(context.admin, (document.base.admin.address.host,)),
             self._history,
-            store,
-            publisher,
-            self._peers,
-            self._readiness,
-            Exposition(context.series, context.workers),
-            self.status,
-            self._upstreams,
+            (
+                *GatewayApi(
+                    self._history,
+                    self._readiness,
+                    Exposition(context.series, context.workers),
+                    self.status,
+                    asyncio.Lock(),
+                ).endpoints(),
+                *ConfigApi(self._history, store, publisher, Changing(self._history, self._peers)).endpoints(),
+                *UpstreamsApi(self._upstreams).endpoints(),
+            ),
             self._log,
-            asyncio.Lock(),
         )
 
     async def run(self) -> None:

@@ -24,7 +24,7 @@ from fastgw.gateway.document.load import load_file
 from fastgw.gateway.document.model import BaseOptions, Document
 from fastgw.gateway.document.process import EMBEDDED
 from fastgw.gateway.document.publish import current
-from fastgw.versions.version import VersionStore
+from fastgw.versions.version import Changes, VersionStore
 
 # Lines of errors that go to the log; the API and the status carry all of them.
 _SHOWN = 20
@@ -41,6 +41,8 @@ class Outcome:
     changed: bool = False
     problems: tuple[Problem, ...] = ()
     needs_restart: tuple[str, ...] = ()  # what has changed in the document and waits for a restart
+    changes: Changes | None = None
+    routes: tuple[str, ...] = ()  # that (would) change
 
     def plain(self) -> dict[str, object]:
         return {

@@ -103,7 +103,9 @@ async def test_a_version_that_does_not_exist(client: aiohttp.ClientSession, vers
 @pytest.mark.parametrize("version", ["", "-1", "1.0", "x", "٣", "9" * 5000, "../1"])
 async def test_a_version_that_is_no_number(client: aiohttp.ClientSession, version: str) -> None:
     answer = await client.get("/api/config", params={"version": version})
-    assert (answer.status, (await problem(answer))["reason"]) == (400, "bad_request")
+    body = await problem(answer)
+    assert (answer.status, body["reason"]) == (422, "invalid_query")
+    assert [error["path"] for error in body["errors"]] == ["query.version"]
 
 
 async def test_a_damaged_version_is_named(gateway: Gateway, client: aiohttp.ClientSession) -> None:
@@ -171,7 +173,7 @@ async def test_reload_publishes_a_changed_file(
     assert (again["version"], again["changed"]) == (gateway.version + 1, False)
     status = await (await client.get("/api/status")).json()
     assert status["version"] == gateway.version + 1
-    assert status["last_reload"]["ok"] and status["last_reload"]["by"] == "api"
+    assert status["last_reload"]["ok"] and status["last_reload"]["by"] == "api, 127.0.0.1"
 
 
 async def test_a_broken_file_changes_nothing_and_is_told_everywhere(

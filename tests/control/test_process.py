@@ -100,12 +100,8 @@ async def test_a_reload_answers_when_the_workers_serve_it(
     assert not asking.done()
     worker.channel.send(messages.applied(message["version"], message["hash"]))
     answer = await (await asking).json()
-    assert answer == {
-        "version": gateway.version + 1,
-        "changed": True,
-        "needs_restart": [],
-        "workers": {"serving": 1, "of": 1},
-    }
+    assert (answer["version"], answer["changed"]) == (gateway.version + 1, True)
+    assert answer["workers"] == {"serving": 1, "of": 1}
     worker.channel.close()
 
 
