@@ -27,7 +27,14 @@ from fastgw.gateway.document.options import (
     DocumentOptions,
     RouteOptions,
 )
-from fastgw.gateway.document.references import Clash, doubles, references, with_line, without_line
+from fastgw.gateway.document.references import (
+    Clash,
+    doubles,
+    references,
+    strange_names,
+    with_line,
+    without_line,
+)
 from fastgw.gateway.document.secure_targets import tls_doubts
 from fastgw.gateway.document.unbuilt import unbuilt
 from fastgw.upstream.options import UpstreamOptions
@@ -148,6 +155,7 @@ def _check(
     found += references(plain, places, routes)
     found += contradictions(plain, places, routes)
     found += impossible_deadlines(upstreams, places, routes)
+    found += strange_names(plain)
     if base is not None:
         found += exposed(base)
     if base is None or found:
@@ -158,7 +166,13 @@ def _check(
     parts = split(plain)
     hashes = {key: part_hash(part) for key, part in parts.items()}
     digest = document_hash(hashes)
-    return Document(base, upstreams, routes, parts, hashes, digest, plain, tuple(warnings)), []
+    document = Document(base, upstreams, routes, parts, hashes, digest, plain, tuple(warnings))
+    if base.tests:
+        # The pipeline that they run through is 70 ms of imports, which only those pay who have tests.
+        from fastgw.gateway.document.cases import failures  # noqa: PLC0415
+
+        found += failures(document)
+    return (None if found else document), found
 
 
 def _base(plain: dict[str, Any], found: list[Finding]) -> BaseOptions | None:

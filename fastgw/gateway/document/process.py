@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema, model_validator
 
 from fastgw.config.address import Address, parse_address
-from fastgw.config.errors import shown
+from fastgw.config.errors import shown, suggestion
 from fastgw.config.fields import (
     AddressField,
     Duration,
@@ -26,6 +26,9 @@ from fastgw.config.fields import (
 )
 from fastgw.config.options import Options, written, wrong
 from fastgw.config.quantities import parse_duration, parse_size
+from fastgw.errors import Reason
+from fastgw.gateway.asked import DEFAULT_CLIENT, Request, parse_request
+from fastgw.gateway.heads import plain_address
 from fastgw.limiter.options import parse_url
 
 MAX_WORKERS = 512
@@ -163,19 +166,61 @@ class ServerOptions(Options):
         return self
 
 
+def _reason(value: object) -> str:
+    tokens = [reason.value for reason in Reason]
+    if type(value) is str and value in tokens:
+        return value
+    raise wrong(f"{shown(value)} is no reason{suggestion(str(value), tokens) or '; write for example no_route'}")
+
+
 class ExpectOptions(Options):
+    """What is not named may be anything."""
+
     route: Text | None = None
-    reason: Text | None = None
-    upstream: Text | None = None
-    path: Text | None = None
-    status: Annotated[int, *integer(100, 599)] | None = None
+    reason: Annotated[str, PlainValidator(_reason), WithJsonSchema({"enum": [each.value for each in Reason]})] | None = (
+        Field(None, description="ok: it is forwarded, or the route answers it")
+    )
+    upstream: Text | None = Field(None, description="of a split any part with a weight above 0")
+    path: Text | None = Field(None, description="as forwarded; with its query where there is a ? in it")
+    status: Annotated[int, *integer(100, 599)] | None = Field(None, description="of an answer of the gateway's own")
+
+    @model_validator(mode="after")
+    def _something(self) -> ExpectOptions:
+        if not self.model_fields_set:
+            raise wrong("expect is empty; write one or more of route, reason, upstream, path and status")
+        if self.path is not None and not self.path.startswith("/"):
+            raise wrong(f"path {shown(self.path)} cannot be forwarded; it begins with /, as in /v2/7")
+        return self
+
+
+def _request(value: object) -> Request:
+    if type(value) is not str:
+        raise wrong(f'{shown(value)} is no request; write for example "GET https://api.example.com/orders/7"')
+    try:
+        return parse_request(value)
+    except ValueError as error:
+        raise wrong(str(error)) from None
+
+
+def _client(value: object) -> str:
+    try:
+        return str(plain_address(value if type(value) is str else ""))
+    except ValueError:
+        raise wrong(f"{shown(value)} is no address; write for example 203.0.113.9") from None
 
 
 class CaseOptions(Options):
     """One of `tests`: a request, and what must become of it."""
 
-    request: Text
+    request: Annotated[
+        Request,
+        PlainValidator(_request),
+        WithJsonSchema({"type": "string", "examples": ["GET https://api.example.com/orders/7"]}),
+    ]
     headers: dict[FieldName, FieldValue] = Field({})
+    client: Annotated[str, PlainValidator(_client), WithJsonSchema({"type": "string"})] | None = Field(
+        None, description=f"the address that it comes from; default: {DEFAULT_CLIENT}"
+    )
     expect: ExpectOptions
 
 

@@ -86,6 +86,24 @@ def _names(
             yield unknown((*path, "auth", "any", number), "issuer", issuer, issuers)
 
 
+def strange_names(plain: dict[str, Any]) -> Iterator[Finding]:
+    """Tests that expect a route or an upstream which there is not: they could never pass."""
+    tests, routes = plain.get("tests"), plain.get("routes")
+    if not isinstance(tests, list):
+        return
+    names = [each.get("name") for each in (routes if isinstance(routes, list) else ()) if isinstance(each, dict)]
+    known: dict[str, Collection[str]] = {
+        "route": {name: None for name in names if isinstance(name, str)}.keys(),
+        "upstream": _keys(plain, "upstreams"),
+    }
+    for number, case in enumerate(tests):
+        expect = case.get("expect") if isinstance(case, dict) else None
+        for what, there in known.items():
+            name = expect.get(what) if isinstance(expect, dict) else None
+            if isinstance(name, str) and name not in there:
+                yield unknown(("tests", number, "expect", what), what, name, there)
+
+
 def unknown(path: Path, what: str, name: str, known: Collection[str]) -> Finding:
     there = suggestion(name, known) or f"; add it under {what}s"
     return Finding(path, f"there is no {what} {shown(name)}{there}")

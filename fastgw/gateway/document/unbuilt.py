@@ -34,7 +34,6 @@ UNBUILT: Final[tuple[tuple[tuple[str, ...], IsOff], ...]] = (
     (("listeners", ANY, "proxy_protocol"), _false),
     (("store",), _not_redis),
     (("cache",), _empty),
-    (("tests",), _empty),
     (("routes", ANY, "cache"), _empty),
 )
 

@@ -28,7 +28,7 @@ def test_the_whole_example_fails_only_with_what_is_not_built_yet() -> None:
         key = problem.path.rpartition(".")[2]
         assert text[problem.line - 1].lstrip().startswith(f"{key}:")
     assert {problem.path for problem in caught.value.problems} == {
-        "cache", "tests", "routes[1].cache",
+        "cache", "routes[1].cache",
     }  # fmt: skip
 
 
@@ -37,7 +37,6 @@ def test_the_whole_example_fails_only_with_what_is_not_built_yet() -> None:
     [
         (("store",), "redis", "file:/x"),
         (("cache",), {"memory": "64MB"}, None),
-        (("tests",), [{"request": "GET /", "expect": {"status": 200}}], []),
         (("listeners", 0, "proxy_protocol"), True, False),
         (("listeners", 0, "tls"), {"certificate": "a", "key": "b"}, None),
         (("routes", 0, "cache"), {"ttl": "1s"}, None),
