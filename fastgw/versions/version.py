@@ -74,6 +74,10 @@ class StoreError(Exception):
     """The store cannot be used; the message names the place and the cure."""
 
 
+class StoreAway(StoreError):
+    """Nothing is wrong with what is kept: the store cannot be reached now, or takes nothing. Ask again later."""
+
+
 class Raced(StoreError):
     """Somebody else published first: the newest version is not the one that was expected."""
 

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import threading
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import pytest
+
+from fastgw.clock import ManualClock
+from fastgw.versions.record import MAX_NOTE
+from fastgw.versions.redis_server import RedisServer
+from fastgw.versions.redis_store import RedisStore
+from fastgw.versions.version import Changes, Raced, StoreAway, StoreError
+from tests.support.valkey import Valkey
+
+HEADS, CONTENTS = "fastgw:{versions}:heads", "fastgw:{versions}:contents"
+
+
+@pytest.fixture
+def store(server: RedisServer) -> RedisStore:
+    return RedisStore(server, "fastgw:", ManualClock(wall=1000.0))
+
+
+def test_an_empty_store(store: RedisStore) -> None:
+    assert store.newest_number() == 0
+    assert store.newest() is None
+    assert store.newest_from_file() is None
+    assert store.get(1) is None
+    assert list(store.list()) == []
+    assert store.copies() == ()
+
+
+def test_versions_are_numbered_and_come_back(store: RedisStore, valkey: Valkey) -> None:
+    changes = Changes((), ("route:ä",), (), 1)
+    one = store.add({"a": "ä", "b": [1, None]}, "h1", "start", "from the file", True)
+    two = store.add({"a": 2}, "h2", "api", "n" * 100_000, False, changes, expected=1)
+    assert (one.number, two.number, one.at) == (1, 2, 1000.0)
+    server = RedisServer(valkey.url, valkey.url)
+    other = RedisStore(server, "fastgw:")
+    assert other.newest_number() == 2
+    assert other.newest() == two
+    assert len(two.note) == MAX_NOTE
+    assert other.newest_from_file() == one
+    assert other.get(1) == one
+    assert other.get(3) is None
+    assert list(other.list()) == [one.entry, two.entry]
+    assert RedisStore(server, "another:").newest() is None
+    server.close()
+
+
+def test_contents_are_small(store: RedisStore, valkey: Valkey) -> None:
+    plain = {"routes": [{"name": f"route-{number}", "upstream": "orders"} for number in range(1000)]}
+    store.add(plain, "h", "x", "", True)
+    assert int(valkey.client().hstrlen(CONTENTS, "1")) < len(orjson.dumps(plain)) / 5  # type: ignore[arg-type]
+
+
+def test_whoever_builds_on_an_old_version_loses(store: RedisStore) -> None:
+    store.add({"a": 1}, "h", "x", "", False, expected=0)
+    store.add({"a": 2}, "h", "x", "", False, expected=1)
+    for old in (0, 1, 7):
+        with pytest.raises(Raced) as caught:
+            store.add({"a": 3}, "h", "x", "", False, expected=old)
+        assert caught.value.newest == 2
+    assert [entry.number for entry in store.list()] == [1, 2]
+
+
+def race(valkey: Valkey, publish: Callable[[RedisStore], None]) -> None:
+    def run() -> None:
+        server = RedisServer(valkey.url, valkey.url)
+        publish(RedisStore(server, "fastgw:"))
+        server.close()
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def test_of_many_publishers_exactly_one_wins_each_number(valkey: Valkey, store: RedisStore) -> None:
+    won: list[int] = []
+    start = threading.Barrier(4)
+
+    def publish(mine: RedisStore) -> None:
+        for number in range(20):
+            start.wait()
+            try:
+                won.append(mine.add({}, "h", "x", "", False, expected=number).number)
+            except Raced as lost:
+                assert lost.newest == number + 1
+
+    race(valkey, publish)
+    assert sorted(won) == list(range(1, 21))
+    assert store.newest_number() == 20
+
+
+def test_whoever_takes_any_number_gets_one(valkey: Valkey) -> None:
+    won: list[int] = []
+    race(valkey, lambda mine: won.extend(mine.add({}, "h", "x", "", False).number for _ in range(10)))
+    assert sorted(won) == list(range(1, 41))
+
+
+def test_old_versions_go_but_not_the_newest_of_the_file(server: RedisServer) -> None:
+    store = RedisStore(server, "fastgw:", kept=3)
+    store.add({}, "h", "start", "", True)
+    store.add({}, "h", "reload", "", True)
+    for _ in range(6):
+        store.add({}, "h", "api", "", False)
+    assert [entry.number for entry in store.list()] == [2, 7, 8]
+    assert store.add({}, "h", "reload", "", True).number == 9
+    assert [entry.number for entry in store.list()] == [7, 8, 9]
+
+
+def test_contents_have_a_bound_together(server: RedisServer) -> None:
+    store = RedisStore(server, "fastgw:", most_bytes=1)
+    store.add({"a": 1}, "h", "start", "", True)
+    for number in range(4):
+        store.add({"b": number}, "h", "api", "", False)
+    assert [entry.number for entry in store.list()] == [1, 5]
+
+
+def test_a_store_that_forgot_is_given_back_what_it_had(store: RedisStore, valkey: Valkey) -> None:
+    one = store.add({"a": 1}, "h1", "start", "", True)
+    store.add({"a": 2}, "h2", "api", "", False)
+    three = store.add({"a": 3}, "h3", "api", "", False)
+    copies = store.copies()
+    assert store.restore(copies) == 0
+    valkey.client().flushall()
+    assert store.restore(copies) == 2
+    assert store.restore(copies) == 0
+    assert (store.newest(), store.newest_from_file(), store.newest_number()) == (three, one, 3)
+    assert store.add({"a": 4}, "h4", "api", "", False, expected=3).number == 4
+    # Whoever is behind gives nothing back over what is newer.
+    assert store.restore(copies) == 0
+    assert store.newest_number() == 4
+
+
+def test_one_version_is_one_copy(store: RedisStore) -> None:
+    store.add({"a": 1}, "h1", "start", "", True)
+    assert [copy.number for copy in store.copies()] == [1]
+
+
+def damage(valkey: Valkey, how: str) -> None:
+    client = valkey.client()
+    head, content = client.hget(HEADS, "1"), client.hget(CONTENTS, "1")
+    assert isinstance(head, bytes)
+    assert isinstance(content, bytes)
+    fields: dict[str, Any] = orjson.loads(head)
+    values: dict[str, tuple[str, bytes]] = {
+        "no zlib": (CONTENTS, b"x"),
+        "cut": (CONTENTS, content[:-2]),
+        "other": (CONTENTS, zlib.compress(b"{}")),
+        "head": (HEADS, b"x"),
+        "sum": (HEADS, orjson.dumps({**fields, "sum": ""})),
+        "number": (HEADS, orjson.dumps({**fields, "number": 2})),
+        "changes": (HEADS, orjson.dumps({**fields, "changes": {"total": 1, "added": [1]}})),
+    }
+    key, value = values[how]
+    client.hset(key, "1", value)  # type: ignore[arg-type]  # bytes are fine
+
+
+@pytest.mark.parametrize("how", ["no zlib", "cut", "other", "head", "sum", "number", "changes"])
+def test_a_damaged_version_is_named_with_the_cure(store: RedisStore, valkey: Valkey, how: str) -> None:
+    store.add({"a": 1}, "h", "start", "", True)
+    damage(valkey, how)
+    with pytest.raises(StoreError, match=r"version 1 in .* is damaged: .*; publish a good one") as caught:
+        store.newest()
+    assert not isinstance(caught.value, StoreAway)
+    assert store.add({"a": 2}, "h", "api", "", False, expected=1).number == 2
+
+
+def test_a_content_without_end(server: RedisServer, valkey: Valkey) -> None:
+    store = RedisStore(server, "fastgw:", max_content=1000)
+    store.add({"a": 1}, "h", "start", "", True)
+    valkey.client().hset(CONTENTS, "1", zlib.compress(b" " * 2000))  # type: ignore[arg-type]  # bytes are fine
+    with pytest.raises(StoreError, match="does not end"):
+        store.newest()
+
+
+def test_an_evicted_version(store: RedisStore, valkey: Valkey) -> None:
+    store.add({"a": 1}, "h", "start", "", True)
+    valkey.client().delete(CONTENTS)
+    with pytest.raises(StoreError, match=r"version 1 is gone from .*maxmemory-policy"):
+        store.newest()
+    assert store.copies() == ()
+
+
+def test_a_last_number_that_is_none(store: RedisStore, valkey: Valkey) -> None:
+    valkey.client().hset(HEADS, "last", "x")
+    with pytest.raises(StoreError, match="its last number is none"):
+        store.newest_number()
+
+
+def test_numbers_come_to_an_end(store: RedisStore, valkey: Valkey) -> None:
+    valkey.client().hset(HEADS, "last", "99999999")
+    with pytest.raises(StoreError, match="no numbers left"):
+        store.add({}, "h", "x", "", False)
