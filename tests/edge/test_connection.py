@@ -65,6 +65,9 @@ class Transport:
     def resume_reading(self) -> None:
         self.reading = True
 
+    def close(self) -> None:
+        self.reading = False
+
     def answers(self) -> int:
         return self.written.count(b"HTTP/1.1 200 ")
 
