@@ -18,6 +18,7 @@ from fastgw.config.yaml import Source, parse
 from fastgw.gateway.document.callers import contradictions, doubts, exposed
 from fastgw.gateway.document.destinations import destination_doubts, impossible_deadlines
 from fastgw.gateway.document.files import localise
+from fastgw.gateway.document.fleet import store_findings
 from fastgw.gateway.document.key_files import embed_keys
 from fastgw.gateway.document.model import Document, apply_parts, document_hash, part_hash, split
 from fastgw.gateway.document.options import (
@@ -158,6 +159,7 @@ def _check(
     found += strange_names(plain)
     if base is not None:
         found += exposed(base)
+        found += store_findings(base)
     if base is None or found:
         return None, found
     all_doubts = (*doubts(base, places, routes), *tls_doubts(upstreams),

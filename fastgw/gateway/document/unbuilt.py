@@ -22,17 +22,12 @@ def _false(value: Any) -> bool:
     return value is None or value is False or value == "false"
 
 
-def _not_redis(value: Any) -> bool:
-    return bool(value != "redis")
-
-
 ANY: Final = "*"
 
 # Where, and whether the value there switches the feature off. `*` is every entry.
 UNBUILT: Final[tuple[tuple[tuple[str, ...], IsOff], ...]] = (
     (("listeners", ANY, "tls"), _empty),
     (("listeners", ANY, "proxy_protocol"), _false),
-    (("store",), _not_redis),
     (("cache",), _empty),
     (("routes", ANY, "cache"), _empty),
 )

@@ -35,7 +35,6 @@ def test_the_whole_example_fails_only_with_what_is_not_built_yet() -> None:
 @pytest.mark.parametrize(
     ("path", "on", "off"),
     [
-        (("store",), "redis", "file:/x"),
         (("cache",), {"memory": "64MB"}, None),
         (("listeners", 0, "proxy_protocol"), True, False),
         (("listeners", 0, "tls"), {"certificate": "a", "key": "b"}, None),
