@@ -63,6 +63,7 @@ class Breakers:
         self._clock = clock
         self._heard: dict[int, dict[tuple[str, str], Heard]] = {}
         self._forced: dict[tuple[str, str], Force] = {}
+        self._decided: set[tuple[str, str]] = set()  # what this process itself was told to force, or to leave
 
     def heard(self, worker: int, message: Mapping[str, object]) -> None:
         where = (str(message["upstream"]), str(message["target"]))
@@ -73,6 +74,14 @@ class Breakers:
             float(str(message["probe_at"])),
             bool(message["forced"]),
         )
+        self._learn(where, str(message["state"]), float(str(message["until"])))
+
+    def _learn(self, where: tuple[str, str], state: str, until: float) -> None:
+        """What was forced before this process was born, out of the workers' mouths: for those that are born after it.
+        A worker's word is older than an operator's to this process."""
+        if until > self._clock.wall() and where not in self._decided and where not in self._forced:
+            self._forced[where] = Force(state, until)
+            self._tell(messages.force_breaker(*where, state, until))
 
     def gone(self, worker: int) -> None:
         """Its successor begins with closed ones."""
@@ -89,6 +98,7 @@ class Breakers:
         what = f"{target} of {upstream}" if target else upstream
         until = 0.0 if state == AUTO else self._clock.wall() + seconds
         made = Force(state, until)
+        self._decided.add((upstream, target))
         self._tell(messages.force_breaker(upstream, target, state, until))
         if state == AUTO:
             self._drop({(upstream, target)})
@@ -111,6 +121,7 @@ class Breakers:
         for states in self._heard.values():
             for where in [where for where in states if where not in wanted]:
                 del states[where]
+        self._decided &= wanted
         over = {where for where in self._forced if where not in wanted}
         if over:
             self._drop(over)

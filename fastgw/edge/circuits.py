@@ -103,7 +103,7 @@ class Circuits:
     def _message(self, upstream: str, target: str, transition: Transition) -> Mapping[str, object]:
         return messages.breaker(
             upstream, target, _SHOWN[transition.state], transition.cause, self._wall(transition.at),
-            self._wall(transition.probe_at), transition.forced,
+            self._wall(transition.probe_at), transition.forced, self._wall(transition.until),
         )  # fmt: skip
 
     def _wall(self, moment: float) -> float:

@@ -71,10 +71,10 @@ def force_breaker(upstream: str, target: str, state: str, until: float) -> Messa
 
 
 def breaker(
-    upstream: str, target: str, state: str, cause: str, at: float, probe_at: float, forced: bool
+    upstream: str, target: str, state: str, cause: str, at: float, probe_at: float, forced: bool, until: float = 0.0
 ) -> Message:
     """A breaker of this worker changed its state (`closed`, `open`, `half_open`), at this wall-clock second. `target` is
-    empty for the upstream's own; `probe_at` is 0 where no probe is due."""
+    empty for the upstream's own; `probe_at` is 0 where no probe is due, `until` the end of what an operator forced."""
     return {
         "type": "breaker",
         "upstream": upstream,
@@ -84,6 +84,7 @@ def breaker(
         "at": at,
         "probe_at": probe_at,
         "forced": forced,
+        "until": until,
     }
 
 

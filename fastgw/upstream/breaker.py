@@ -87,6 +87,7 @@ class Transition:
     probe_at: float  # when the next probe is let in; 0.0: there is nothing to wait for
     forced: bool
     kind: str
+    until: float = 0.0  # when what was forced ends
 
 
 class Breaker:
@@ -287,7 +288,7 @@ class Breaker:
         self.failures_in_row = 0
         self._counted = self._failed_at_ok = self.ok
         self._window = Window(self._options.window, now)
-        self.last = Transition(to, cause, now, probe_at, self.forced, kind)
+        self.last = Transition(to, cause, now, probe_at, self.forced, kind, self._forced_until if self._forced else 0.0)
         self._on_change(self.last)
 
     def _roll(self, now: float) -> None:

@@ -69,6 +69,26 @@ def test_what_is_forced_is_a_fact_until_it_expires(world: World, log: Any) -> No
     assert not world.breakers.wants(fact)
 
 
+def test_what_was_forced_before_is_learned_from_the_workers(world: World) -> None:
+    forced = messages.breaker("a", "", "open", "forced by an operator", 990.0, 1060.0, True, 1060.0)
+    world.breakers.heard(0, forced)
+    world.breakers.heard(1, forced)
+    assert world.facts == [messages.force_breaker("a", "", "open", 1060.0)]
+    assert world.breakers.forced("a", "") == Force("open", 1060.0)
+    world.clock.advance(61.0)
+    world.breakers.expire()
+    world.breakers.heard(0, forced)  # it is over by now
+    assert world.facts == []
+
+
+def test_an_operators_word_is_newer_than_a_workers(world: World) -> None:
+    forced = messages.breaker("a", "", "open", "forced by an operator", 990.0, 1060.0, True, 1060.0)
+    world.breakers.force("a", "", "auto", 0.0, "api")
+    world.facts.clear()
+    world.breakers.heard(0, forced)
+    assert (world.facts, world.breakers.forced("a", "")) == ([], None)
+
+
 def test_a_second_word_replaces_the_first(world: World) -> None:
     world.breakers.force("a", "", "open", 30.0, "api")
     world.breakers.force("a", "10.0.0.1:80", "closed", 60.0, "api")

@@ -49,7 +49,7 @@ def test_a_transition_is_logged_counted_and_told(world: World) -> None:
     (message,) = world.told
     assert message == {
         "type": "breaker", "upstream": "app", "target": "127.0.0.1:9001", "state": "open", "cause": OPENED.cause,
-        "at": 1_700_000_000.0, "probe_at": 1_700_000_005.0, "forced": False,
+        "at": 1_700_000_000.0, "probe_at": 1_700_000_005.0, "forced": False, "until": 0.0,
     }  # fmt: skip
 
 

@@ -225,7 +225,7 @@ def test_a_probe_that_never_ends_does_not_block_for_good() -> None:
 def test_forced_open_admits_nothing_until_its_end_and_then_probes() -> None:
     bench = Bench()
     bench.breaker.force("open", 100.0, 0.0)
-    assert bench.told == [Transition(OPEN, "forced by an operator", 0.0, 100.0, True, "forced")]
+    assert bench.told == [Transition(OPEN, "forced by an operator", 0.0, 100.0, True, "forced", 100.0)]
     assert bench.breaker.admit(99.9) == 0
     assert bench.breaker.retry_after(40.5) == 60
     bench.breaker.tick(99.9)
@@ -249,7 +249,7 @@ def test_forced_closed_never_opens_and_ends_with_nothing_counted() -> None:
     bench = Bench()
     bench.fail(5, 0.0)
     bench.breaker.force("closed", 100.0, 1.0)
-    assert bench.told[-1] == Transition(CLOSED, "forced by an operator", 1.0, 0.0, True, "forced")
+    assert bench.told[-1] == Transition(CLOSED, "forced by an operator", 1.0, 0.0, True, "forced", 100.0)
     bench.fail(1000, 2.0)
     assert bench.breaker.admit(2.0)
     bench.breaker.tick(100.0)
