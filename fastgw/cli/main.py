@@ -13,6 +13,7 @@ VERBS: Final[dict[str, str]] = {
     "run": "Run the gateway in the foreground.",
     "check": "Say whether a configuration is right, or everything that is wrong with it.",
     "reload": "Have the running gateway read its file again.",
+    "status": "What is served, by whom, and what is wrong.",
     "token": "Make a JWT for trying things, or an API key and its digest.",
     "demo": "Tiny upstreams that fail as told, and the gateway in front of them.",
     "schema": "Print the JSON Schema of the configuration, for editors.",
