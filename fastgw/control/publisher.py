@@ -1,7 +1,7 @@
-"""Brings a changed file into force: read, validate, compile, store, send. A failure anywhere changes nothing.
+"""Brings a document into force: check, compile, store, send. A failure anywhere changes nothing.
 
-The slow half (`_prepare`) runs in a thread, so that the admin API answers meanwhile: 10,000 routes take a
-second or two.
+One at a time, whoever asks: the file (`reload`), the admin API (`publish`, `edit`, `rollback`), another gateway of the
+fleet (`follow`). The slow half runs in a thread, so that the admin API answers meanwhile; the store is written last.
 """
 
 from __future__ import annotations
@@ -9,51 +9,48 @@ from __future__ import annotations
 import asyncio
 import gc
 import traceback
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from fastgw.clock import Clock
 from fastgw.config.errors import ConfigError, Problem
+from fastgw.control.audit import ACCEPTED, REFUSED, UNCHANGED, Audit
 from fastgw.control.operator_log import OperatorLog
+from fastgw.control.outcome import EditRefused, NoSuchVersion, Order, Outcome, needs_restart
 from fastgw.control.peers import Peers
 from fastgw.control.published import History, Published
-from fastgw.gateway.compile import compile_snapshot
-from fastgw.gateway.document.load import load_file
-from fastgw.gateway.document.model import BaseOptions, Document
-from fastgw.gateway.document.process import EMBEDDED
+from fastgw.control.trial import Trial
+from fastgw.gateway.document.load import load_file, load_plain
+from fastgw.gateway.document.model import Document, Plain, plain_from_parts
 from fastgw.gateway.document.publish import current
-from fastgw.versions.version import Changes, VersionStore
+from fastgw.gateway.document.sent import load_sent
+from fastgw.versions.version import Changes, Raced, StoreError, Version, VersionStore
+
+__all__ = ["EditRefused", "NoSuchVersion", "Outcome", "Publisher", "Raced", "needs_restart"]
 
 # Lines of errors that go to the log; the API and the status carry all of them.
-_SHOWN = 20
+_SHOWN: Final = 20
+# How often a change that builds on whatever there is begins again because another gateway was faster.
+_TRIES: Final = 3
+# What the errors of a document that was sent call it.
+_NAME: Final = "the document"
+
+T = TypeVar("T")
+# From what is published now to the document that is wanted, in a thread.
+Make = Callable[[Published], Document]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a reload. `version` is what is current after it, taken or not."""
+class _Made:
+    """Ready to be put into force; all that can fail is done."""
 
-    at: float  # wall clock
-    by: str
-    ok: bool
-    version: int
-    changed: bool = False
-    problems: tuple[Problem, ...] = ()
-    needs_restart: tuple[str, ...] = ()  # what has changed in the document and waits for a restart
+    published: Published
+    changed: bool
     changes: Changes | None = None
-    routes: tuple[str, ...] = ()  # that (would) change
-
-    def plain(self) -> dict[str, object]:
-        return {
-            "at": self.at,
-            "by": self.by,
-            "ok": self.ok,
-            "version": self.version,
-            "changed": self.changed,
-            "errors": [str(problem) for problem in self.problems],
-            "needs_restart": list(self.needs_restart),
-        }
+    routes: tuple[str, ...] = ()
 
 
 class Publisher:
@@ -81,92 +78,255 @@ class Publisher:
         self._on_published = on_published
         self._born_with = history.current.document.base
         self._one_at_a_time = asyncio.Lock()
+        self._running: set[asyncio.Task[Any]] = set()
+        self._trial = Trial()
+        self.audit = Audit(log, clock)
         self.last_reload: Outcome | None = None
 
     async def reload(self, by: str) -> Outcome:
         """Read the file and publish what it says; never raises for what is wrong with it."""
-        async with self._one_at_a_time:
-            try:
-                published = await asyncio.to_thread(self._prepare, by)
-            except ConfigError as error:
-                outcome = self._failed(by, error.problems)
-            except Exception as error:
-                # Ours: the operator sees that it is, the log has the rest.
-                self._log.say("control: reload failed\n" + traceback.format_exc())
-                words = f"internal error ({type(error).__name__}), see the log"
-                outcome = self._failed(by, (Problem(str(self._path), 0, "", words),))
-            else:
-                outcome = self._publish(published, by)
-            self.last_reload = outcome
-            return outcome
+        return await self._alone(self._reload(Order("reload", by)))
 
-    def _prepare(self, by: str) -> Published:
-        """In a thread. Nothing but the store is written, and that last."""
-        before = self._history.current
-        # The collector walks every object made so far again and again: over 5 s instead of 1.5 (facts.md).
-        gc.disable()
+    async def publish(
+        self, plain: Any, *, by: str, note: str = "", expected: int | None = None, dry_run: bool = False
+    ) -> Outcome:
+        """A whole document, as the admin API shows it; it is taken over, and changed. Raises ConfigError, Raced and
+        StoreError."""
+        order = Order("publish", by, note, expected, dry_run, whole=True)
+        return await self._alone(self._change(order, lambda now: load_sent(plain, _NAME, now.document.plain)))
+
+    async def edit(
+        self,
+        change: Callable[[Plain], Plain],
+        *,
+        by: str,
+        note: str = "",
+        expected: int | None = None,
+        dry_run: bool = False,
+        what: str = "edit",
+    ) -> Outcome:
+        """`change` gets a copy of the current document, in a thread, and returns what it shall be; it may raise
+        EditRefused, and is called again where another gateway was faster. `what` is for the log: put route orders."""
+
+        def make(now: Published) -> Document:
+            wanted = change(plain_from_parts(now.parts))
+            return load_sent(wanted, _NAME, now.document.plain)
+
+        order = Order(what, by, note, expected, dry_run)
+        return await self._alone(self._change(order, make))
+
+    async def rollback(
+        self, to: int, *, by: str, note: str = "", expected: int | None = None, dry_run: bool = False
+    ) -> Outcome:
+        """A new version with the content of an older one. Raises NoSuchVersion besides."""
+
+        def make(now: Published) -> Document:
+            version = self._store.get(to)
+            if version is None:
+                raise NoSuchVersion(to)
+            return load_plain(version.plain, f"version {to} of the store")
+
+        order = Order("rollback", by, note or f"back to version {to}", expected, dry_run, whole=True)
+        return await self._alone(self._change(order, make))
+
+    async def follow(self, version: Version) -> bool:
+        """Serve what another gateway published; False: it is not newer. Raises ConfigError where this gateway does not
+        accept it."""
+        return await self._alone(self._follow(version))
+
+    # --- one at a time ---
+
+    async def _alone(self, work: Coroutine[Any, Any, T]) -> T:
+        """To its end, even if whoever asked goes away meanwhile: what is in the store is to be served."""
+        task = asyncio.ensure_future(self._locked(work))
+        self._running.add(task)
+        task.add_done_callback(self._done)
+        return await asyncio.shield(task)
+
+    async def _locked(self, work: Coroutine[Any, Any, T]) -> T:
+        async with self._one_at_a_time:
+            return await work
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # asked for, so that nobody complains where the caller is gone
+
+    async def _reload(self, order: Order) -> Outcome:
+        before = self._history.current.version
         try:
+            made = await asyncio.to_thread(self._read_file, order.by)
+        except ConfigError as error:
+            outcome = self._failed(order, error.problems)
+        except Exception as error:
+            # Ours: the operator sees that it is, the log has the rest.
+            self._log.say("control: reload failed\n" + traceback.format_exc())
+            words = f"internal error ({type(error).__name__}), see the log"
+            outcome = self._failed(order, (Problem(str(self._path), 0, "", words),))
+        else:
+            outcome = self._put_into_force(made, order, before)
+        self.last_reload = outcome
+        return outcome
+
+    async def _change(self, order: Order, make: Make) -> Outcome:
+        before = self._history.current.version
+        try:
+            made = await self._made(order, make)
+        except Exception as error:
+            if not order.dry_run:
+                self.audit.note(order.what, order.by, REFUSED, version=self._history.current.version,
+                                note=order.note, reason=_reason(error))  # fmt: skip
+            raise
+        if not order.dry_run:
+            return self._put_into_force(made, order, before)
+        return self._outcome(made, order, self._history.current.version)
+
+    async def _made(self, order: Order, make: Make) -> _Made:
+        for _ in range(_TRIES - 1):
+            try:
+                return await self._attempt(order, make)
+            except Raced:
+                if order.expected is not None:
+                    await self._catch_up()
+                    raise
+        return await self._attempt(order, make)
+
+    async def _attempt(self, order: Order, make: Make) -> _Made:
+        newest = 0 if order.dry_run else await self._catch_up()
+        now = self._history.current
+        builds_on = now.version
+        if newest > now.version:
+            # The newest is one that this gateway does not accept: a whole document replaces it, a part has no ground.
+            if not order.whole:
+                raise StoreError(f"version {newest} of the store is not accepted here, so no part of it can be changed; "
+                                 "publish a whole document, or go back to an older version")  # fmt: skip
+            builds_on = newest
+        if order.expected not in (None, builds_on):
+            raise Raced(max(newest, now.version))
+        return await asyncio.to_thread(self._prepare, order, make, now, newest)
+
+    async def _catch_up(self) -> int:
+        """The newest number of the store. What is newer than what is served becomes served: another gateway made it,
+        or this process's predecessor died before it was sent."""
+        newest = await asyncio.to_thread(self._store.newest_number)
+        if newest > self._history.current.version:
+            version = await asyncio.to_thread(self._store.get, newest)
+            try:
+                if version is not None:
+                    await self._follow(version)
+            except ConfigError as error:
+                self._log.say(f"control: version {newest} of the store is not accepted here: {_reason(error)}")
+        return newest
+
+    async def _follow(self, version: Version) -> bool:
+        before = self._history.current.version
+        if version.number <= before:
+            return False
+        made = await asyncio.to_thread(self._read_version, version)
+        self._put_into_force(made, Order("follow", version.by, version.note), before)
+        return True
+
+    # --- in a thread ---
+
+    def _read_file(self, by: str) -> _Made:
+        before = self._history.current
+        with _collection_off():
             written = load_file(self._path, self._environ)
             if written.hash != before.hash:
-                _run(compile_snapshot(written, before.version + 1, None))
+                self._trial.compile(written, before)
             version, document = current(self._store, written, by)
             if document.hash not in (written.hash, before.hash):
                 # The file is what it was when it was last published; a newer version of the store is served.
-                _run(compile_snapshot(document, version.number, None))
-            if document.hash == before.hash:
-                return Published(version.number, before.document, before.parts)
-            return Published(version.number, document, document.parts())
-        finally:
-            gc.enable()
+                self._trial.compile(document, before)
+            return self._as_version(version.number, document, before)
 
-    def _publish(self, published: Published, by: str) -> Outcome:
+    def _read_version(self, version: Version) -> _Made:
         before = self._history.current
-        waiting = needs_restart(self._born_with, published.document.base)
-        changed = (published.version, published.hash) != (before.version, before.hash)
-        if changed:
+        with _collection_off():
+            document = load_plain(version.plain, f"version {version.number} of the store")
+            if document.hash != before.hash:
+                self._trial.compile(document, before)
+            return self._as_version(version.number, document, before)
+
+    def _prepare(self, order: Order, make: Make, before: Published, newest: int) -> _Made:
+        with _collection_off():
+            document = make(before)
+            if document.hash == before.hash and newest <= before.version:
+                return _Made(before, False, Changes())
+            routes = self._trial.compile(document, before)
+            changes = Changes.between(before.document.hashes, document.hashes)
+            number = before.version
+            if not order.dry_run:
+                number = self._store.add(
+                    document.plain, document.hash, order.by, order.note, False, changes, newest
+                ).number
+            return _Made(Published(number, document, document.parts()), True, changes, routes)
+
+    def _as_version(self, number: int, document: Document, before: Published) -> _Made:
+        """What the store has already."""
+        if document.hash == before.hash:
+            same = Published(number, before.document, before.parts)
+            return _Made(same, number != before.version, Changes())
+        changes = Changes.between(before.document.hashes, document.hashes)
+        routes = self._trial.differing(document, before.document)
+        return _Made(Published(number, document, document.parts()), True, changes, routes)
+
+    # --- into force ---
+
+    def _put_into_force(self, made: _Made, order: Order, before: int) -> Outcome:
+        published = made.published
+        if made.changed:
             self._history.publish(published)
-            self._on_published(published.document)
+            try:
+                self._on_published(published.document)
+            except Exception:
+                # Ours, and no reason to leave the workers behind.
+                self._log.say("control: following the new document failed\n" + traceback.format_exc())
             self._peers.publish()
-            self._log.say(f"control: version {published.version} published ({by})")
+            self._log.say(f"control: version {published.version} published ({order.by})")
             for warning in published.document.warnings[:_SHOWN]:
                 self._log.say(f"control: warning: {warning}")
         else:
-            self._log.say(f"control: nothing has changed, version {before.version} stays ({by})")
-        if waiting:
-            self._log.say(f"control: takes effect only after a restart: {', '.join(waiting)}")
-        return Outcome(self._clock.wall(), by, True, published.version, changed, (), waiting)
+            self._log.say(f"control: nothing has changed, version {published.version} stays ({order.by})")
+        outcome = self._outcome(made, order, published.version)
+        if outcome.needs_restart:
+            self._log.say(f"control: takes effect only after a restart: {', '.join(outcome.needs_restart)}")
+        self.audit.note(order.what, order.by, ACCEPTED if made.changed else UNCHANGED, version=published.version,
+                        before=before, note=order.note, changes=made.changes)  # fmt: skip
+        return outcome
 
-    def _failed(self, by: str, problems: tuple[Problem, ...]) -> Outcome:
-        version = self._history.current.version
-        self._log.say(f"control: reload refused, version {version} stays ({by}):")
+    def _outcome(self, made: _Made, order: Order, version: int) -> Outcome:
+        published = made.published
+        waiting = needs_restart(self._born_with, published.document.base)
+        return Outcome(self._clock.wall(), order.by, True, version, made.changed, (), waiting,
+                       published.hash, made.changes, made.routes)  # fmt: skip
+
+    def _failed(self, order: Order, problems: tuple[Problem, ...]) -> Outcome:
+        current = self._history.current
+        self._log.say(f"control: reload refused, version {current.version} stays ({order.by}):")
         for problem in problems[:_SHOWN]:
             self._log.say(f"  {problem}")
         if len(problems) > _SHOWN:
             self._log.say(f"  and {len(problems) - _SHOWN} more")
-        return Outcome(self._clock.wall(), by, False, version, False, problems)
+        reason = str(problems[0]) if problems else ""
+        self.audit.note(order.what, order.by, REFUSED, version=current.version, reason=reason)
+        return Outcome(self._clock.wall(), order.by, False, current.version, False, problems, hash=current.hash)
 
 
-def needs_restart(running: BaseOptions, wanted: BaseOptions) -> tuple[str, ...]:
-    """The keys that differ and can only change at a restart: what is made before the first fork."""
-    pairs: dict[str, tuple[object, object]] = {
-        "listeners": (
-            [listener.address for listener in running.listeners],
-            [listener.address for listener in wanted.listeners],
-        ),
-        "workers": (running.workers, wanted.workers),
-        "admin.address": (running.admin.address, wanted.admin.address),
-        "store": (running.store, wanted.store),
-        "log.access": (running.log.access, wanted.log.access),
-        # From one server to another is done at once; the embedded one is started and ended with the gateway.
-        "redis.url": (_embeds(running), _embeds(wanted)),
-    }
-    return tuple(key for key, (old, new) in pairs.items() if old != new)
+def _reason(error: Exception) -> str:
+    if isinstance(error, ConfigError):
+        more = len(error.problems) - 1
+        return str(error.problems[0]) + (f" (and {more} more)" if more else "")
+    if isinstance(error, StoreError | NoSuchVersion | EditRefused):
+        return str(error)
+    return f"internal error ({type(error).__name__})"
 
 
-def _embeds(base: BaseOptions) -> bool:
-    return base.redis is not None and base.redis.url == EMBEDDED
-
-
-def _run(steps: Generator[None, None, Any]) -> None:
-    for _ in steps:
-        pass
+@contextmanager
+def _collection_off() -> Iterator[None]:
+    """The collector walks every object made so far again and again: over 5 s instead of 1.5 (facts.md)."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -39,7 +39,7 @@ def compile_snapshot(
     routes: dict[str, Route] = {}
     rules = []
     for number, (name, options) in enumerate(document.routes.items(), 1):
-        key = _key(document, name, options)
+        key = route_key(document, name, options)
         known = previous.routes.get(name) if previous is not None else None
         if known is not None and known.key == key:
             route = known
@@ -68,7 +68,7 @@ def _same_limits(one: BaseOptions, other: BaseOptions) -> bool:
     return one.limits == other.limits and one.limits_defaults == other.limits_defaults
 
 
-def _key(document: Document, name: str, options: RouteOptions) -> str:
+def route_key(document: Document, name: str, options: RouteOptions) -> str:
     """What the compiled route depends on."""
     upstream = ",".join([document.hashes[f"upstream:{used}"] for used in _destinations(options)])
     base = document.base

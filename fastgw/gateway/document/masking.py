@@ -9,6 +9,7 @@ from typing import Any, Final
 from fastgw.gateway.document.files import SECRETS, places
 
 MASK: Final = "********"
+DIGEST_MASK: Final = f"sha256:{MASK}"
 
 # The digest of a key is no secret where the key is long and random; whether it is cannot be seen.
 DIGESTS: Final = ("consumers", "*", "keys", "*")
@@ -38,12 +39,17 @@ def masked(plain: dict[str, Any]) -> dict[str, Any]:
             if SENSITIVE_SEARCH.search(str(key)):
                 node[key] = MASK
     for node, key, _ in places(result, DIGESTS, ()):
-        node[key] = f"sha256:{MASK}"
+        node[key] = mask_of_key(key, len(node)) if isinstance(key, int) else DIGEST_MASK
     for pattern in URLS:
         for node, key, _ in places(result, pattern, ()):
             if isinstance(node[key], str):
                 node[key] = without_password(node[key])
     return result
+
+
+def mask_of_key(number: int, of: int) -> str:
+    """Of a consumer's keys, so that whoever sends some of several back says which."""
+    return DIGEST_MASK if of == 1 else f"{DIGEST_MASK}#{number + 1}"
 
 
 def without_password(url: str) -> str:

@@ -36,7 +36,7 @@ def test_secrets_are_replaced_and_the_rest_stays() -> None:
     assert text.count(b"open") == 4
     assert result["redis"] == {"url": f"redis://{MASK}@host:6379/0"}
     assert result["issuers"] == {"a": {"secret": MASK, "issuer": "x"}, "b": {"jwks_url": f"https://{MASK}@x/keys"}}
-    assert result["consumers"][0]["keys"] == [f"sha256:{MASK}"] * 2
+    assert result["consumers"][0]["keys"] == [f"sha256:{MASK}#1", f"sha256:{MASK}#2"]
 
 
 def test_no_secret_is_shown_as_none() -> None:

@@ -1,0 +1,135 @@
+"""A document as masking.py shows it, sent back: where the mask stands, the secret that was there before is meant.
+
+A place is known by names, not by positions: an issuer, an upstream, a route, a consumer, a header. A mask where nothing
+was before is an error, never a secret.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, Final
+
+from fastgw.config.findings import Finding
+from fastgw.config.paths import Path
+from fastgw.gateway.document.files import SECRETS, places
+from fastgw.gateway.document.masking import (
+    DIGEST_MASK,
+    DIGESTS,
+    HEADERS,
+    MASK,
+    PRIVATE_KEYS,
+    SENSITIVE_SEARCH,
+    URLS,
+    mask_of_key,
+    without_password,
+)
+
+_NOTHING: Final = f'"{MASK}" stands for a value that is there already, and here is none; write the value itself'
+
+
+def unmask(plain: dict[str, Any], before: dict[str, Any]) -> Iterator[Finding]:
+    """Puts the secrets of `before` in the place of their masks, in `plain` itself."""
+    twins = _Twins(plain, before)
+    for pattern in (*SECRETS, PRIVATE_KEYS):
+        for node, key, path in places(plain, pattern, ()):
+            if node[key] == MASK:
+                yield from _put(node, key, path, twins.at(path))
+    for pattern in HEADERS:
+        for node, key, path in places(plain, pattern, ()):
+            if node[key] == MASK and SENSITIVE_SEARCH.search(str(key)):
+                yield from _put(node, key, path, twins.header(path))
+    for pattern in URLS:
+        for node, key, path in places(plain, pattern, ()):
+            if isinstance(node[key], str) and MASK in node[key]:
+                yield from _put_url(node, key, path, twins.at(path))
+    for node, key, path in places(plain, DIGESTS, ()):
+        if isinstance(node[key], str) and node[key].startswith(DIGEST_MASK):
+            yield from _put_key(node, key, path, twins.at(path[:-1]))
+
+
+def _put(node: Any, key: Any, path: Path, secret: object) -> Iterator[Finding]:
+    # An empty secret is none: it is shown as it is.
+    if not secret:
+        yield Finding(path, _NOTHING)
+    else:
+        node[key] = secret
+
+
+def _put_url(node: Any, key: Any, path: Path, url: object) -> Iterator[Finding]:
+    """Only where the rest is as it was: a password goes to no other place than the one that it was given for."""
+    if isinstance(url, str) and without_password(url) == node[key]:
+        node[key] = url
+    else:
+        yield Finding(path, f'"{MASK}" stands for the password of the same URL, and this one is another; '
+                            "write it with its password")  # fmt: skip
+
+
+def _put_key(node: Any, key: Any, path: Path, keys: object) -> Iterator[Finding]:
+    known = keys if isinstance(keys, list) else []
+    meant = [each for number, each in enumerate(known) if mask_of_key(number, len(known)) == node[key]]
+    if meant:
+        node[key] = meant[0]
+    elif known:
+        masks = " and ".join(mask_of_key(number, len(known)) for number in range(min(len(known), 2)))
+        yield Finding(path, "which key of this consumer is meant cannot be seen; write it as it is shown "
+                            f"({masks} here), or the digest itself")  # fmt: skip
+    else:
+        yield Finding(path, "this consumer had no key that the mask could stand for; write the key's digest")
+
+
+class _Twins:
+    """Values of the document before, by the names of what they are in."""
+
+    def __init__(self, plain: dict[str, Any], before: dict[str, Any]) -> None:
+        self._plain = plain
+        self._before = before
+        # By block; made once, since 10,000 routes may each have a masked header.
+        self._identities: dict[str, list[object]] = {}
+        self._entries: dict[str, dict[object, Any]] = {}
+
+    def at(self, path: Path) -> Any:
+        """What was at this place; None: nothing."""
+        if len(path) > 1 and isinstance(path[1], int):
+            old, rest = self._twin(str(path[0]), path[1]), path[2:]
+        else:
+            old, rest = self._before, path
+        for step in rest:
+            if not isinstance(old, dict):
+                return None
+            old = old.get(step)
+        return old
+
+    def header(self, path: Path) -> Any:
+        """By name in any case, as headers have them."""
+        fields = self.at(path[:-1])
+        if not isinstance(fields, dict):
+            return None
+        name = str(path[-1])
+        if name in fields:
+            return fields[name]
+        return next((value for key, value in fields.items() if str(key).lower() == name.lower()), None)
+
+    def _twin(self, block: str, number: int) -> Any:
+        if block not in self._entries:
+            old = _listed(self._before, block)
+            self._entries[block] = dict(zip(_identities(old), old, strict=True))
+            self._identities[block] = _identities(_listed(self._plain, block))
+        return self._entries[block].get(self._identities[block][number])
+
+
+def _listed(plain: dict[str, Any], block: str) -> list[Any]:
+    entries = plain.get(block)
+    return entries if isinstance(entries, list) else []
+
+
+def _identities(entries: list[Any]) -> list[object]:
+    """What each is known by: its name; a test, which has none, by its request and its place among equal ones."""
+    seen: Counter[object] = Counter()
+    found: list[object] = []
+    for entry in entries:
+        word = entry.get("name", entry.get("request")) if isinstance(entry, dict) else None
+        word = word if isinstance(word, str) else None
+        found.append((word, seen[word]))
+        seen[word] += 1
+    return found
