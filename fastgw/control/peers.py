@@ -125,6 +125,10 @@ class Peers:
             if peer.greeted:
                 self._owe(peer, [message])
 
+    def known(self, kind: str) -> list[Message]:
+        """The facts of one kind, as everybody knows them now."""
+        return [message for message in self._facts.values() if message["type"] == kind]
+
     def forget_facts(self, wanted: Callable[[Mapping[str, object]], bool]) -> None:
         self._facts = {key: message for key, message in self._facts.items() if wanted(message)}
 

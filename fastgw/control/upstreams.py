@@ -40,6 +40,11 @@ class Upstreams:
     def plain(self) -> dict[str, object]:
         return {"upstreams": [self._upstream(each) for each in self.targets.upstreams.values()]}
 
+    def one(self, name: str) -> dict[str, object] | None:
+        """The same of one; None where there is none."""
+        upstream = self.targets.upstreams.get(name)
+        return None if upstream is None else self._upstream(upstream)
+
     def troubles(self) -> list[str]:
         """A line for each upstream that is not fully up."""
         lines = []

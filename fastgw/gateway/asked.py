@@ -72,10 +72,11 @@ def parse_request(text: str, headers: Iterable[tuple[str, str]] = (), client: st
         target = "*" if method == "OPTIONS" else "/"  # RFC 9112 3.2.4
     elif target.startswith("?"):
         target = "/" + target
-    return Request(method, match["authority"], target, tuple(_field(*each) for each in headers), _address(client))
+    return Request(method, match["authority"], target, tuple(header_field(*each) for each in headers), client_address(client))
 
 
-def _field(name: str, value: str) -> tuple[str, str]:
+def header_field(name: str, value: str) -> tuple[str, str]:
+    """Raises ValueError, which does not repeat the value."""
     if not rules.TOKEN.fullmatch(name.encode("utf-8", "replace")):
         raise ValueError(f"{shown(name)} is no header name; write letters, digits and dashes")
     if _BREAKS_SEARCH.search(value):
@@ -83,7 +84,8 @@ def _field(name: str, value: str) -> tuple[str, str]:
     return name, value
 
 
-def _address(text: str) -> str:
+def client_address(text: str) -> str:
+    """Raises ValueError."""
     try:
         return str(plain_address(text))
     except ValueError:

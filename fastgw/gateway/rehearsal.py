@@ -21,6 +21,7 @@ from fastgw.gateway.document.masking import MASK
 from fastgw.gateway.engine import Engine
 from fastgw.gateway.head_reader import HeadReader, method_of
 from fastgw.gateway.heads import request_head, untrusted_lines
+from fastgw.gateway.rivals import Wanted
 from fastgw.gateway.snapshot import Snapshot
 from fastgw.gateway.stand_ins import Caught, Client, FullBuckets, Nowhere, Unwritten, skipped, watched
 from fastgw.gateway.steps import PASS, LimitUse, Step, Trace, is_secret, uses
@@ -66,9 +67,10 @@ class Rehearsed:
     chain: tuple[Step, ...]
     limits: tuple[LimitUse, ...]
     cache: None = None
+    wanted: Wanted | None = None  # as routing saw it; None where it did not come so far
 
     def plain(self) -> dict[str, Any]:
-        made = {each.name: getattr(self, each.name) for each in fields(self)}
+        made = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "wanted"}
         made["candidates"] = [share._asdict() for share in self.candidates]
         made["headers"] = dict(self.headers)
         made["chain"] = [step.plain() for step in self.chain]
@@ -167,6 +169,7 @@ class Rehearsal:
             limits=tuple(
                 uses(self._trace, options.limits if options else (), document.base.limits, self._key_header)
             ),
+            wanted=_wanted(exchange),
         )
 
     def _chain(self) -> tuple[Step, ...]:
@@ -197,6 +200,13 @@ class Rehearsal:
 @dataclass(slots=True)
 class _Target:
     host_field: bytes
+
+
+def _wanted(exchange: Exchange) -> Wanted | None:
+    head = exchange.head
+    if head is None or exchange.path == b"*":
+        return None
+    return Wanted(exchange.method, exchange.host, exchange.path, head.fields)
 
 
 def _detail(exchange: Exchange, written: bytes) -> str:

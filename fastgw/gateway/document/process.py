@@ -27,8 +27,7 @@ from fastgw.config.fields import (
 from fastgw.config.options import Options, written, wrong
 from fastgw.config.quantities import parse_duration, parse_size
 from fastgw.errors import Reason
-from fastgw.gateway.asked import DEFAULT_CLIENT, Request, parse_request
-from fastgw.gateway.heads import plain_address
+from fastgw.gateway.asked import DEFAULT_CLIENT, Request, client_address, parse_request
 from fastgw.limiter.options import parse_url
 
 MAX_WORKERS = 512
@@ -204,9 +203,9 @@ def _request(value: object) -> Request:
 
 def _client(value: object) -> str:
     try:
-        return str(plain_address(value if type(value) is str else ""))
-    except ValueError:
-        raise wrong(f"{shown(value)} is no address; write for example 203.0.113.9") from None
+        return client_address(value if type(value) is str else "")
+    except ValueError as error:
+        raise wrong(str(error)) from None
 
 
 class CaseOptions(Options):

@@ -1,0 +1,103 @@
+"""Why a request went to this route and not to another: those that take its path, and what each of them wants besides.
+
+For whoever asks about one request; a table of one route answers each question, so that it is the router's own word. The
+data plane never comes here: 10,000 routes take 0.4 s.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from fastgw.config.errors import shown
+from fastgw.gateway.document.masking import MASK
+from fastgw.gateway.document.options import RouteOptions
+from fastgw.gateway.steps import is_secret
+from fastgw.routing.errors import PatternError
+from fastgw.routing.rule import Match
+from fastgw.routing.table import build, in_order
+
+MOST: Final = 10
+_LIKE: Final = 3  # paths that look similar, where nothing takes this one
+_ALIKE: Final = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """`misses` is empty where it takes the request as well, and is merely less exact."""
+
+    route: str
+    misses: tuple[str, ...]
+
+    def plain(self) -> dict[str, object]:
+        return {"route": self.route, "misses": list(self.misses)}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A request as routing sees it."""
+
+    method: bytes
+    host: bytes
+    path: bytes
+    fields: Mapping[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some of a route's conditions (routing.rule.Match)."""
+
+    path: str = "/*"
+    hosts: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def rivals(
+    routes: Mapping[str, RouteOptions], wanted: Wanted, chosen: str | None, key_header: str
+) -> list[Rival]:
+    """Other routes whose path takes the request, the nearest first. Where no route took it and no path does, those
+    whose path looks similar."""
+    found = [
+        Rival(route.name, tuple(_misses(route, wanted, key_header)))
+        for route in in_order(routes.values())
+        if route.name != chosen and _takes(_Part(path=route.match.path), wanted)
+    ]
+    if not found and chosen is None:
+        found = list(_similar(routes, wanted, key_header))
+    return sorted(found, key=lambda rival: len(rival.misses))[:MOST]
+
+
+def _misses(route: RouteOptions, wanted: Wanted, key_header: str) -> Iterator[str]:
+    match = route.match
+    if not _takes(_Part(hosts=match.hosts), wanted):
+        yield f"the host is {' or '.join(match.hosts)}"
+    if not _takes(_Part(methods=match.methods), wanted):
+        yield f"the method is {' or '.join(match.methods)}"
+    for name, value in match.headers.items():
+        if not _takes(_Part(headers={name: value}), wanted):
+            yield f"the header {name} is {MASK if is_secret(name, key_header) else shown(value)}"
+
+
+def _similar(routes: Mapping[str, RouteOptions], wanted: Wanted, key_header: str) -> Iterator[Rival]:
+    by_path: dict[str, list[RouteOptions]] = {}
+    for route in routes.values():
+        by_path.setdefault(route.match.path, []).append(route)
+    text = wanted.path.decode("latin-1")
+    for path in difflib.get_close_matches(text, by_path, n=_LIKE, cutoff=_ALIKE):
+        for route in by_path[path]:
+            yield Rival(route.name, (f"the path is {path}", *_misses(route, wanted, key_header)))
+
+
+def _takes(match: Match, wanted: Wanted) -> bool:
+    """By a table with this one rule in it."""
+    steps = build([(match, True)])
+    try:
+        while True:
+            next(steps)
+    except StopIteration as done:
+        return done.value.find(wanted.host, wanted.method, wanted.path, wanted.fields) is True
+    except PatternError:
+        return False
