@@ -36,6 +36,7 @@ class Peer:
     holds: str | None = None  # hash of what it will hold once it has taken all that was sent; None: unknown
     version: int = 0  # what it said that it serves
     rejected: int = 0  # the last version that it refused
+    refusal: str = ""  # what it said of that
     owed: dict[FactKey, Message] = field(default_factory=dict)  # facts that were not sent yet
     paying: bool = False
 
@@ -132,6 +133,11 @@ class Peers:
     def forget_facts(self, wanted: Callable[[Mapping[str, object]], bool]) -> None:
         self._facts = {key: message for key, message in self._facts.items() if wanted(message)}
 
+    def refusal(self, index: int, version: int) -> str | None:
+        """Why this worker did not take this version; None: it did not refuse it."""
+        peer = self._peers.get(index)
+        return peer.refusal if peer is not None and peer.rejected == version else None
+
     async def applied(self, version: int, patience: float) -> tuple[int, int]:
         """Wait until every worker serves `version` or has refused it: how many serve it, of how many."""
         deadline = self._loop.time() + patience
@@ -167,9 +173,10 @@ class Peers:
             self._owe(peer, self._facts.values())
         elif received.type == "rejected":
             peer.rejected = int(message["version"])
+            peer.refusal = str(message["error"])
             peer.holds = None
             who = "the supervisor" if peer.index == SUPERVISOR else f"worker {peer.index}"
-            self._log.say(f"control: {who} refused version {peer.rejected}: {message['error']}")
+            self._log.say(f"control: {who} refused version {peer.rejected}: {peer.refusal}")
         elif received.type == "unknown_key" and self._on_unknown_key is not None:
             self._on_unknown_key(peer.index, str(message["source"]))
         elif received.type == "breaker" and self._on_breaker is not None:

@@ -96,7 +96,7 @@ class Control:
         document = load_parts(context.parts)
         self._history = History(Published(context.version, document, context.parts))
         slots = [context.series.slot(index) for index in range(context.workers)]
-        self._readiness = Readiness(slots, clock)
+        self._readiness = Readiness(slots, clock, self._refusal)
         self._loop = loop
         self._loop.set_exception_handler(self._on_loop_error)
         self._peers = Peers(
@@ -184,6 +184,7 @@ class Control:
         self._start(self._watch_workers())
         self._start(self._instances.run())
         self._peers.tell_supervisor(messages.ready())
+        self._start(self.publisher.catch_up())
         await self._over.wait()
         # The port first: a new instance may start at once.
         await site.stop()
@@ -216,6 +217,9 @@ class Control:
 
     def _on_breaker(self, worker: int, message: Mapping[str, object]) -> None:
         self._breakers.heard(worker, message)
+
+    def _refusal(self, worker: int, version: int) -> str | None:
+        return self._peers.refusal(worker, version)
 
     def _on_gone(self, worker: int) -> None:
         self._breakers.gone(worker)

@@ -134,6 +134,14 @@ class Publisher:
         accept it."""
         return await self._alone(self._follow(version))
 
+    async def catch_up(self) -> None:
+        """Serve what the store has newer than what is served: a control process that dies after it has stored a version
+        leaves that to the next one. For the start; it never raises."""
+        try:
+            await self._alone(self._catch_up())
+        except StoreError as error:
+            self._log.say(f"control: {error}")
+
     # --- one at a time ---
 
     async def _alone(self, work: Coroutine[Any, Any, T]) -> T:

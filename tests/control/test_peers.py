@@ -135,6 +135,8 @@ async def test_a_refused_version_is_told_and_followed_by_the_whole(
     worker.channel.send(messages.rejected(2, "no memory"))
     assert await control.peers.applied(2, 5) == (0, 1)
     assert log.lines() == ["control: worker 0 refused version 2: no memory"]
+    assert control.peers.refusal(0, 2) == "no memory"
+    assert control.peers.refusal(0, 3) is control.peers.refusal(1, 2) is None
     control.history.publish(published(3, instance="another"))
     control.peers.publish()
     assert (await worker.receive()).message["base_hash"] is None

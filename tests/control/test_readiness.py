@@ -10,7 +10,8 @@ class Gateway:
         memory = SeriesMemory(workers, 64, 4096)
         self.slots = [memory.slot(index) for index in range(workers)]
         self.clock = ManualClock()
-        self.readiness = Readiness(self.slots, self.clock)
+        self.refusals: dict[tuple[int, int], str] = {}
+        self.readiness = Readiness(self.slots, self.clock, lambda *which: self.refusals.get(which))
         self.version = 1
 
     def serve(self, slot: Slot) -> None:
@@ -101,6 +102,39 @@ def test_a_worker_that_stays_behind_is_stale_and_a_reload_does_not_flap() -> Non
     assert said[-1] is not None and said[-1].startswith("worker 1 has not taken version 2")
     gateway.slots[1].set(Word.VERSION, 2)
     assert gateway.pass_time(0.5, gateway.slots) == [None]
+
+
+def test_a_worker_that_refused_the_version_says_why() -> None:
+    gateway = Gateway()
+    for slot in gateway.slots:
+        gateway.serve(slot)
+    gateway.pass_time(1, gateway.slots)
+    gateway.version = 2
+    gateway.slots[0].set(Word.VERSION, 2)
+    gateway.refusals[1, 2] = "ValueError: odd"
+    said = gateway.pass_time(STALE_AFTER + 1, gateway.slots)
+    assert set(said[:-2]) == {None}
+    assert said[-1] is not None and said[-1].startswith("worker 1 has not taken version 2")
+    assert "it refused it (ValueError: odd)" in said[-1]
+    # What it said of another version is no reason.
+    gateway.version = 3
+    gateway.slots[0].set(Word.VERSION, 3)
+    last = gateway.pass_time(1, gateway.slots)[-1]
+    assert last is not None and "refused" not in last
+
+
+def test_one_version_after_the_other_makes_nobody_stale() -> None:
+    gateway = Gateway(1)
+    (slot,) = gateway.slots
+    gateway.serve(slot)
+    gateway.pass_time(1, [slot])
+    said = []
+    for gateway.version in range(2, 20):
+        said += gateway.pass_time(0.5, [slot])
+        slot.set(Word.VERSION, gateway.version)  # there is a newer one when it is looked at again
+    assert set(said) == {None}
+    gateway.version += 1
+    assert gateway.pass_time(STALE_AFTER + 1, [slot])[-1] is not None
 
 
 def test_a_paused_machine_makes_nobody_stale() -> None:
