@@ -12,8 +12,10 @@ import click
 VERBS: Final[dict[str, str]] = {
     "run": "Run the gateway in the foreground.",
     "check": "Say whether a configuration is right, or everything that is wrong with it.",
+    "explain": "What would become of a request, and why.",
     "reload": "Have the running gateway read its file again.",
     "status": "What is served, by whom, and what is wrong.",
+    "tail": "Exchanges as they end, and why they ended so.",
     "token": "Make a JWT for trying things, or an API key and its digest.",
     "demo": "Tiny upstreams that fail as told, and the gateway in front of them.",
     "schema": "Print the JSON Schema of the configuration, for editors.",
