@@ -32,6 +32,8 @@ def command(path: Path) -> None:
 
     The file is checked and published as a new version if its content differs from the last published file;
     otherwise the newest version of the store is served (it may have been published through the admin API).
+    With `store: redis` gateways share their versions: what is published on one is served by all within two
+    seconds. A gateway that starts while that store is away serves its file as version 0, and follows later.
 
     \b
     Signals:
@@ -78,13 +80,12 @@ def run_file(path: Path) -> int:
 def settings_of(path: Path) -> Settings:
     """The document to serve: that of the file, or a newer one of the store. Raises ConfigError."""
     from fastgw.gateway.document.load import load_file  # noqa: PLC0415
-    from fastgw.gateway.document.publish import current, open_store  # noqa: PLC0415
     from fastgw.supervisor.cores import usable_cores  # noqa: PLC0415
     from fastgw.supervisor.settings import Settings  # noqa: PLC0415
 
     environ = dict(os.environ)
     written = load_file(path, environ)
-    version, document = current(open_store(written.base.store), written, "start")
+    version, document = to_serve(written)
     for warning in document.warnings[:SHOWN]:
         click.echo(f"fastgw: warning: {warning}", err=True)
     if len(document.warnings) > SHOWN:
@@ -92,11 +93,35 @@ def settings_of(path: Path) -> Settings:
     return Settings(
         config_path=path.absolute(),
         document=document,
-        version=version.number,
+        version=version,
         workers=document.base.workers or usable_cores(),
         environ=environ,
         valkey=embedded_binary(document, path, environ),
     )
+
+
+def to_serve(written: Document) -> tuple[int, Document]:
+    """The version and its document; version 0 is the file, while a fleet's store is away. Raises ConfigError."""
+    from fastgw.config.errors import ConfigError, Problem  # noqa: PLC0415
+    from fastgw.gateway.document.publish import chosen, document_of, open_store  # noqa: PLC0415
+    from fastgw.versions.apart import apart  # noqa: PLC0415
+    from fastgw.versions.version import StoreAway, StoreError  # noqa: PLC0415
+
+    store = open_store(written)
+    in_fleet = written.base.store.kind == "redis"
+    try:
+        # redis-py is never imported here: see apart.
+        version = (
+            apart(lambda: chosen(store, written, "start")) if in_fleet else chosen(store, written, "start")
+        )
+    except StoreAway as error:
+        if not in_fleet:
+            raise ConfigError([Problem("store", 0, "", str(error))]) from error
+        click.echo(f"fastgw: warning: {error}; until then the file is served, as version 0", err=True)
+        return 0, written
+    except StoreError as error:
+        raise ConfigError([Problem("store", 0, "", str(error))]) from error
+    return version.number, document_of(version, store, written)
 
 
 def embedded_binary(

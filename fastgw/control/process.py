@@ -121,7 +121,7 @@ class Control:
             self._targets, self._health, self._breakers, lambda: sorted(each.index for each in self._peers.workers)
         )
         self._instances = self._make_instances(announce, document)
-        store = open_store(document.base.store)
+        store = open_store(document, lambda: self._history.current.document)
         self._http = HttpSource()
         self._jwks = JwksSteward(
             self._http,

@@ -7,6 +7,7 @@ what of a document is shared (gateway/document/fleet.py).
 
 from __future__ import annotations
 
+import threading
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -90,7 +91,8 @@ class Copy:
 
 
 class RedisStore:
-    """Nothing is kept here: what another gateway adds is seen. `prefix` begins every key."""
+    """What another gateway adds is seen. `prefix` begins every key. Kept here is only what a server without persistence
+    needs to be given back after it lost it: numbers never begin anew while one gateway lives that knows better."""
 
     def __init__(
         self,
@@ -108,10 +110,20 @@ class RedisStore:
         self._kept = kept
         self._most_bytes = most_bytes
         self._max_content = max_content
+        self._one_at_a_time = threading.Lock()  # of the two below; the calls come from several threads
+        self._copies: tuple[Copy, ...] = ()
+        self._known = 0  # the newest number that was ever seen
 
     def newest_number(self) -> int:
-        answer = self._server.ask(lambda client: client.hget(self._keys[0], "last"))
-        return self._number(answer)
+        with self._one_at_a_time:
+            number = self._last()
+            if number < self._known:
+                # It was restarted empty, or emptied.
+                self._restore()
+                number = self._last()
+            if number > self._known:
+                self._copies, self._known = self._read_copies(), number
+            return number
 
     def newest(self) -> Version | None:
         return self._read("last")
@@ -160,25 +172,24 @@ class RedisStore:
         answer: int = self._script(_ADD, *words, self._kept, self._most_bytes)
         return answer
 
-    # --- a store that forgets: Redis without persistence, restarted ---
+    # --- a server that forgets ---
 
-    def copies(self) -> tuple[Copy, ...]:
-        """What has to be given back for the store to be of use again: the newest of a file, and the newest."""
+    def _last(self) -> int:
+        return self._number(self._server.ask(lambda client: client.hget(self._keys[0], "last")))
+
+    def _read_copies(self) -> tuple[Copy, ...]:
+        """Of the newest version of a file, and of the newest: without the former each file would be a new one."""
         found: dict[int, Copy] = {}
         for field in ("from_file", "last"):
             answer = self._script(_READ, field)
             if answer is not None and answer[1] is not None and answer[2] is not None:
-                number = int(answer[0])
-                entry = self._entry(number, answer[1])
-                found[number] = Copy(number, answer[1], answer[2], entry.from_file)
+                number = self._number(answer[0])
+                found.setdefault(number, Copy(number, answer[1], answer[2], field == "from_file"))
         return tuple(found[number] for number in sorted(found))
 
-    def restore(self, copies: Sequence[Copy]) -> int:
-        """How many of them the store did not have, nor anything newer."""
-        return sum(
+    def _restore(self) -> None:
+        for copy in self._copies:
             self._script(_RESTORE, copy.number, copy.head, copy.content, int(copy.from_file))
-            for copy in copies
-        )
 
     # --- reading ---
 

@@ -29,7 +29,6 @@ def test_an_empty_store(store: RedisStore) -> None:
     assert store.newest_from_file() is None
     assert store.get(1) is None
     assert list(store.list()) == []
-    assert store.copies() == ()
 
 
 def test_versions_are_numbered_and_come_back(store: RedisStore, valkey: Valkey) -> None:
@@ -121,25 +120,38 @@ def test_contents_have_a_bound_together(server: RedisServer) -> None:
     assert [entry.number for entry in store.list()] == [1, 5]
 
 
-def test_a_store_that_forgot_is_given_back_what_it_had(store: RedisStore, valkey: Valkey) -> None:
+def test_a_server_that_forgot_is_given_back_what_it_had(store: RedisStore, valkey: Valkey) -> None:
     one = store.add({"a": 1}, "h1", "start", "", True)
     store.add({"a": 2}, "h2", "api", "", False)
     three = store.add({"a": 3}, "h3", "api", "", False)
-    copies = store.copies()
-    assert store.restore(copies) == 0
+    assert store.newest_number() == 3
     valkey.client().flushall()
-    assert store.restore(copies) == 2
-    assert store.restore(copies) == 0
-    assert (store.newest(), store.newest_from_file(), store.newest_number()) == (three, one, 3)
+    assert store.newest_number() == 3
+    assert (store.newest(), store.newest_from_file(), store.get(2)) == (three, one, None)
     assert store.add({"a": 4}, "h4", "api", "", False, expected=3).number == 4
-    # Whoever is behind gives nothing back over what is newer.
-    assert store.restore(copies) == 0
-    assert store.newest_number() == 4
 
 
-def test_one_version_is_one_copy(store: RedisStore) -> None:
+def test_whoever_is_behind_gives_nothing_back_over_what_is_newer(
+    store: RedisStore, server: RedisServer, valkey: Valkey
+) -> None:
+    behind = RedisStore(server, "fastgw:")
     store.add({"a": 1}, "h1", "start", "", True)
-    assert [copy.number for copy in store.copies()] == [1]
+    assert behind.newest_number() == 1
+    two = store.add({"a": 2}, "h2", "reload", "", True)
+    assert store.newest_number() == 2
+    valkey.client().flushall()
+    assert behind.newest_number() == 1
+    assert store.newest_number() == 2
+    assert behind.newest_number() == 2
+    assert (behind.newest(), behind.newest_from_file()) == (two, two)
+
+
+def test_the_newest_of_the_file_is_given_back_as_such(store: RedisStore, valkey: Valkey) -> None:
+    one = store.add({"a": 1}, "h1", "start", "", True)
+    assert store.newest_number() == 1
+    valkey.client().flushall()
+    assert store.newest_number() == 1
+    assert store.newest_from_file() == one
 
 
 def damage(valkey: Valkey, how: str) -> None:
@@ -184,7 +196,6 @@ def test_an_evicted_version(store: RedisStore, valkey: Valkey) -> None:
     valkey.client().delete(CONTENTS)
     with pytest.raises(StoreError, match=r"version 1 is gone from .*maxmemory-policy"):
         store.newest()
-    assert store.copies() == ()
 
 
 def test_a_last_number_that_is_none(store: RedisStore, valkey: Valkey) -> None:
