@@ -117,9 +117,8 @@ class Explainer:
 def _read(body: object) -> Request:
     readers: dict[str, Reader] = {"request": _request, "headers": _fields, "client": _address}
     wish = read_wish(body, readers, optional=("headers", "client"))
-    return replace(
-        wish["request"], headers=wish.get("headers", ()), client=wish.get("client", DEFAULT_CLIENT)
-    )
+    request: Request = wish["request"]
+    return replace(request, headers=wish.get("headers", ()), client=wish.get("client", DEFAULT_CLIENT))
 
 
 def _request(value: Any) -> Request:

@@ -72,7 +72,8 @@ def parse_request(text: str, headers: Iterable[tuple[str, str]] = (), client: st
         target = "*" if method == "OPTIONS" else "/"  # RFC 9112 3.2.4
     elif target.startswith("?"):
         target = "/" + target
-    return Request(method, match["authority"], target, tuple(header_field(*each) for each in headers), client_address(client))
+    fields = tuple(header_field(name, value) for name, value in headers)
+    return Request(method, match["authority"], target, fields, client_address(client))
 
 
 def header_field(name: str, value: str) -> tuple[str, str]:

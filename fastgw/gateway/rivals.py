@@ -73,12 +73,12 @@ def rivals(
 def _misses(route: RouteOptions, wanted: Wanted, key_header: str) -> Iterator[str]:
     match = route.match
     if not _takes(_Part(hosts=match.hosts), wanted):
-        yield f"the host is {' or '.join(match.hosts)}"
+        yield f"it wants the host {' or '.join(match.hosts)}"
     if not _takes(_Part(methods=match.methods), wanted):
-        yield f"the method is {' or '.join(match.methods)}"
+        yield f"it wants the method {' or '.join(match.methods)}"
     for name, value in match.headers.items():
         if not _takes(_Part(headers={name: value}), wanted):
-            yield f"the header {name} is {MASK if is_secret(name, key_header) else shown(value)}"
+            yield f"it wants the header {name} to be {MASK if is_secret(name, key_header) else shown(value)}"
 
 
 def _similar(routes: Mapping[str, RouteOptions], wanted: Wanted, key_header: str) -> Iterator[Rival]:
@@ -88,7 +88,7 @@ def _similar(routes: Mapping[str, RouteOptions], wanted: Wanted, key_header: str
     text = wanted.path.decode("latin-1")
     for path in difflib.get_close_matches(text, by_path, n=_LIKE, cutoff=_ALIKE):
         for route in by_path[path]:
-            yield Rival(route.name, (f"the path is {path}", *_misses(route, wanted, key_header)))
+            yield Rival(route.name, (f"its path is {path}", *_misses(route, wanted, key_header)))
 
 
 def _takes(match: Match, wanted: Wanted) -> bool:

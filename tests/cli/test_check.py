@@ -64,11 +64,11 @@ def test_the_order_of_routes(file: Path) -> None:
     result = CliRunner().invoke(command, ["-c", str(file), "--routes"])
     assert result.exit_code == 0
     assert [line.split() for line in result.stdout.splitlines()] == [
-        ["ROUTE", "HOSTS", "PATH", "METHODS", "HEADERS", "TO"],
-        ["host", "*.example.com", "/x", "*", "*", "reply", "410"],
-        ["exact", "*", "/x/y", "GET", "x-v=2", "upstream", "app"],
-        ["below", "*", "/x/*", "*", "*", "upstream", "app"],
-        ["rest", "*", "/*", "*", "*", "upstream", "app"],
+        ["ROUTE", "HOSTS", "PATH", "METHODS", "HEADERS", "TO", "POLICIES"],
+        ["host", "*.example.com", "/x", "*", "*", "reply", "410", "-"],
+        ["exact", "*", "/x/y", "GET", "x-v=2", "upstream", "app", "-"],
+        ["below", "*", "/x/*", "*", "*", "upstream", "app", "-"],
+        ["rest", "*", "/*", "*", "*", "upstream", "app", "-"],
     ]
 
 
@@ -78,3 +78,39 @@ def test_a_document_without_routes(tmp_path: Path) -> None:
     result = CliRunner().invoke(command, ["-c", str(file), "--routes"])
     assert result.exit_code == 0
     assert len(result.stdout.splitlines()) == 1
+
+
+def test_the_policies_of_routes_stand_in_the_order_of_the_chain(file: Path) -> None:
+    limits = "limits: [{name: l, key: consumer, rate: 1/s, burst: 1}, {name: m, key: client_ip, rate: 1/s, burst: 1}]"
+    policies = f"auth: {{any: [api_key]}}, {limits}, ip_access: {{deny: [192.0.2.0/24]}}"
+    file.write_text(
+        GOOD.replace("upstream: app}", f"split: {{app: 9, b: 1}}, {policies}}}", 1)
+        .replace("upstreams: {", "upstreams: {b: {targets: [http://127.0.0.1:9002]}, ")
+        .replace("reply: {", "ip_access: {allow: [0.0.0.0/0, '::/0']}, reply: {")
+    )  # fmt: skip
+    result = CliRunner().invoke(command, ["-c", str(file), "--routes"])
+    lines = {line.split()[0]: line.split()[5:] for line in result.stdout.splitlines()}
+    assert lines["rest"] == ["split", "app:9", "b:1", "ip_access", "limits", "auth"]
+    # What admits everybody is no policy.
+    assert lines["host"] == ["reply", "410", "-"]
+
+
+def test_its_own_tests_run(file: Path) -> None:
+    tests = """\
+tests:
+  - {request: "GET http://localhost/x/7", expect: {route: below, upstream: app}}
+  - {request: "GET http://a.example.com/x", expect: {status: 410}}
+"""
+    file.write_text(GOOD + tests)
+    result = CliRunner().invoke(command, ["-c", str(file)])
+    assert result.exit_code == 0
+    assert f"{file}: 2 tests passed\n" in result.stdout
+    file.write_text(GOOD + tests.replace("route: below", "route: rest"))
+    result = CliRunner().invoke(command, ["-c", str(file)])
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.splitlines()[0].startswith(
+        f'{file}:9: tests[0].expect.route: expected route "rest", but it was "below" '
+        "(the route below forwards it to app as /x/7"
+    )
+    assert result.stderr.splitlines()[1] == f"{file}: 1 problem"

@@ -7,7 +7,6 @@ such a token is `auth_unavailable`.
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import replace
 from typing import Final
 
@@ -52,7 +51,7 @@ def failures(document: Document, previous: Snapshot | None = None) -> list[Findi
     if len(cases) > MAX_CASES:
         return [Finding(("tests",), f"there are {len(cases)} tests; keep {MAX_CASES}: they run before every publish")]
     moment = Moment()
-    rehearsal = Rehearsal(_compiled(compile_snapshot(document, 0, previous)), moment)
+    rehearsal = Rehearsal(compiled(document, previous), moment)
     found = []
     for number, case in enumerate(cases):
         moment.at = issued_at(case)
@@ -122,7 +121,9 @@ def issued_at(case: CaseOptions) -> float:
     return 0.0
 
 
-def _compiled(steps: Generator[None, None, Snapshot]) -> Snapshot:
+def compiled(document: Document, previous: Snapshot | None = None) -> Snapshot:
+    """For rehearsals: of no version."""
+    steps = compile_snapshot(document, 0, previous)
     while True:
         try:
             next(steps)

@@ -43,8 +43,8 @@ from fastgw.upstream.options import UpstreamOptions
 MAX_FILE: Final = 128 * 1024 * 1024  # bytes; 10,000 routes with every policy are 5.4 MB
 
 
-def load_file(path: Path, environ: Mapping[str, str]) -> Document:
-    """Raises ConfigError with all problems."""
+def load_file(path: Path, environ: Mapping[str, str], tested: bool = True) -> Document:
+    """Raises ConfigError with all problems. `tested` false: its own tests are for somebody else to run."""
     with _collection_paused():
         source = parse(_read(path), str(path), environ)
         if not source.whole:
@@ -55,7 +55,7 @@ def load_file(path: Path, environ: Mapping[str, str]) -> Document:
             _fill_in(plain, environ)
             found += localise(plain, path.absolute().parent)
             found += embed_keys(plain, path.absolute().parent)
-        document, more = _check(plain, lambda doubt: _at_its_line(doubt, source))
+        document, more = _check(plain, lambda doubt: _at_its_line(doubt, source), tested)
         for finding in [*found, *more]:
             _report(finding, source)
         if source.problems or document is None:
@@ -143,7 +143,7 @@ def _at_its_line(finding: Finding, source: Source) -> Problem:
 
 
 def _check(
-    plain: Any, problem: Callable[[Finding], Problem]
+    plain: Any, problem: Callable[[Finding], Problem], tested: bool = True
 ) -> tuple[Document | None, list[Finding]]:
     """The document, or what is wrong with it; `problem` gives a finding its place, for the document's warnings."""
     if not isinstance(plain, dict):
@@ -169,7 +169,7 @@ def _check(
     hashes = {key: part_hash(part) for key, part in parts.items()}
     digest = document_hash(hashes)
     document = Document(base, upstreams, routes, parts, hashes, digest, plain, tuple(warnings))
-    if base.tests:
+    if base.tests and tested:
         # The pipeline that they run through is 70 ms of imports, which only those pay who have tests.
         from fastgw.gateway.document.cases import failures  # noqa: PLC0415
 
