@@ -44,6 +44,10 @@ class Admission:
 
     def refuse(self, fields: MultiMapping[str], token: str | None) -> Refusal | None:
         """The first rule that the request breaks. `token` is the configured one."""
+        return self.refuse_foreign(fields) or self._refuse_credentials(fields, token)
+
+    def refuse_foreign(self, fields: MultiMapping[str]) -> Refusal | None:
+        """As `refuse`, for what holds no secret and does nothing."""
         hosts = fields.getall("Host", [])
         if len(hosts) != 1 or not self._is_own(hosts[0]):
             return Refusal(
@@ -55,7 +59,7 @@ class Admission:
             return Refusal(403, "foreign_origin", "Requests of other origins are not served here")
         if not all(site.strip().lower() in _OWN_FETCHES for site in fields.getall("Sec-Fetch-Site", [])):
             return Refusal(403, "foreign_origin", "Requests that another site caused are not served here")
-        return self._refuse_credentials(fields, token)
+        return None
 
     def _refuse_credentials(self, fields: MultiMapping[str], token: str | None) -> Refusal | None:
         if self._loopback and not token:

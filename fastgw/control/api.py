@@ -10,13 +10,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
+import orjson
 from aiohttp import web
 
 from fastgw.config.errors import ConfigError
-from fastgw.control.admission import Admission
-from fastgw.control.answers import tag
+from fastgw.control.admission import Admission, Refusal
+from fastgw.control.answers import ANY_OBJECT, body_answer, found, tag
+from fastgw.control.doors import Doors
 from fastgw.control.endpoints import LARGE, Call, Endpoint, Unacceptable
+from fastgw.control.files_api import FilesApi
+from fastgw.control.openapi import description
 from fastgw.control.operator_log import OperatorLog
+from fastgw.control.outcome import EditRefused, NoSuchVersion
 from fastgw.control.problems import errors, problem
 from fastgw.control.published import History
 from fastgw.control.reading import check_kind, read_body, read_if_match, read_query
@@ -30,11 +35,15 @@ class AdminApi:
     admission: Admission
     history: History
     endpoints: tuple[Endpoint, ...]
+    files: FilesApi
+    doors: Doors
     log: OperatorLog
 
     def application(self) -> web.Application:
         app = web.Application(middlewares=[self._guard], client_max_size=LARGE)
-        for endpoint in self.endpoints:
+        for path in self.files.paths:
+            app.router.add_get(path, self.files.serve)
+        for endpoint in (*self.endpoints, self._openapi()):
             methods = ("GET", "HEAD") if endpoint.method == "GET" else (endpoint.method,)
             for method in methods:
                 app.router.add_route(method, endpoint.path, partial(self._serve, endpoint))
@@ -48,18 +57,35 @@ class AdminApi:
         body = await read_body(request, endpoint.body)
         return await endpoint.handler(Call(request, query, body, expected))
 
+    def _openapi(self) -> Endpoint:
+        async def handler(call: Call) -> web.Response:
+            return body_answer(text)
+
+        answer = found("OpenAPI 3.1", ANY_OBJECT)
+        endpoint = Endpoint("GET", "/api/openapi.json", handler, "This description.", (answer,))
+        text = orjson.dumps(description((*self.endpoints, endpoint)))
+        return endpoint
+
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Admission first, also for what does not exist."""
-        refusal = self.admission.refuse(request.headers, self.history.current.document.base.admin.token)
-        if refusal is not None:
-            return problem(refusal.status, refusal.reason, refusal.detail, fields=refusal.fields)
+        self.doors.entered(request.transport)
         try:
+            refusal = self._refusal(request)
+            if refusal is not None:
+                return problem(refusal.status, refusal.reason, refusal.detail, fields=refusal.fields)
             return await handler(request)
         except web.HTTPException as error:
             return _not_served(error)
         except Exception as error:
             return self._failed(request, error)
+        finally:
+            self.doors.left(request.transport)
+
+    def _refusal(self, request: web.Request) -> Refusal | None:
+        if request.path in self.files.paths and request.method in ("GET", "HEAD"):
+            return self.admission.refuse_foreign(request.headers)
+        return self.admission.refuse(request.headers, self.history.current.document.base.admin.token)
 
     def _failed(self, request: web.Request, error: Exception) -> web.Response:
         match error:
@@ -78,6 +104,10 @@ class AdminApi:
                     412, "version_conflict", words[0].upper() + words[1:],
                     fields={"ETag": tag(error.newest)}, version=error.newest,
                 )  # fmt: skip
+            case NoSuchVersion():
+                return problem(404, "not_found", f"There is no version {error.number}")
+            case EditRefused():
+                return problem(error.status, error.reason, error.detail)
             case StoreError():
                 return problem(503, "store_unavailable", str(error))
             case _:
@@ -98,7 +128,7 @@ def _not_served(error: web.HTTPException) -> web.Response:
 
 
 async def _finish(request: web.Request, response: web.StreamResponse) -> None:
-    """On every answer: nobody caches or sniffs it, and it does not say which library made it."""
+    """On every answer: nobody sniffs it or keeps it unasked, and it does not say which library made it."""
     response.headers["Server"] = "fastgw"
-    response.headers["Cache-Control"] = "no-store"
+    response.headers.setdefault("Cache-Control", "no-store")
     response.headers["X-Content-Type-Options"] = "nosniff"

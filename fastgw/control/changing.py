@@ -16,10 +16,10 @@ from fastgw.control.answers import (
     object_of,
 )
 from fastgw.control.endpoints import Answer, Call, Schema
+from fastgw.control.outcome import Outcome
 from fastgw.control.parameters import DRY_RUN, NOTE, WAIT
 from fastgw.control.peers import Peers
 from fastgw.control.published import History
-from fastgw.control.publisher import Outcome
 
 PARAMETERS = (WAIT, DRY_RUN, NOTE)
 NAMES: Schema = list_of(WORD)
@@ -63,7 +63,7 @@ class Changing:
         late = bool(wait) and not dry and serving < workers
         body = {
             "version": outcome.version,
-            "hash": self.history.current.hash,
+            "hash": outcome.hash or self.history.current.hash,
             "changed": outcome.changed,
             "changes": None if outcome.changes is None else outcome.changes.plain(),
             "routes": list(outcome.routes),

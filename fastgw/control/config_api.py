@@ -29,7 +29,7 @@ from fastgw.control.answers import (
 from fastgw.control.changing import CHANGED, CHANGES, DONE, LATE, PARAMETERS, Changing
 from fastgw.control.differences import MOST, differences
 from fastgw.control.endpoints import LARGE, OPTIONAL, REQUIRED, Body, Call, Endpoint, Schema, Unacceptable
-from fastgw.control.parameters import LIMIT, LONGEST_NOTE, NOTE, VERSION, WAIT, read_note
+from fastgw.control.parameters import LIMIT, LONGEST_NOTE, VERSION, WAIT, read_note
 from fastgw.control.problems import errors, problem
 from fastgw.control.published import History
 from fastgw.control.publisher import Publisher
@@ -91,7 +91,7 @@ class ConfigApi:
             ),
             Endpoint(
                 "POST", "/api/config/rollback", self._rollback, "Publish an earlier version again, as a new one.",
-                (DONE, LATE), (WAIT, NOTE), Body(_ROLLBACK), OPTIONAL, (404, 503), "config",
+                (DONE, LATE), PARAMETERS, Body(_ROLLBACK), OPTIONAL, (404, 503), "config",
             ),
             Endpoint(
                 "POST", "/api/config/diff", self._diff, "How two documents differ; each a version's number, or whole.",
@@ -146,7 +146,13 @@ class ConfigApi:
     async def _rollback(self, call: Call) -> web.Response:
         wish = read_wish(call.body, {"version": _number, "note": _note}, optional=("note",))
         note = wish.get("note") or call.query.get("note", "")
-        outcome = await self.publisher.rollback(wish["version"], by=call.by, note=note, expected=call.expected)
+        outcome = await self.publisher.rollback(
+            wish["version"],
+            by=call.by,
+            note=note,
+            expected=call.expected,
+            dry_run=call.query.get("dry_run", False),
+        )
         return await self.changing.answer(call, outcome)
 
     async def _diff(self, call: Call) -> web.Response:

@@ -19,12 +19,16 @@ from aiohttp import web
 
 from fastgw.account.series import SeriesMemory
 from fastgw.clock import Clock, SystemClock
+from fastgw.control import dashboard
 from fastgw.control.admission import Admission
 from fastgw.control.api import AdminApi
 from fastgw.control.breakers import Breakers
 from fastgw.control.changing import Changing
 from fastgw.control.config_api import ConfigApi
+from fastgw.control.doors import IDLE_TIMEOUT, Doors
+from fastgw.control.explain import Explainer
 from fastgw.control.exposition import Exposition
+from fastgw.control.files_api import FilesApi
 from fastgw.control.gateway_api import GatewayApi
 from fastgw.control.health import Check, HealthSteward
 from fastgw.control.health_check import check
@@ -32,8 +36,12 @@ from fastgw.control.instances import Announce, Instances, StoreStatus, announce
 from fastgw.control.jwks import JwksSteward
 from fastgw.control.jwks_files import JwksFiles
 from fastgw.control.jwks_source import HttpSource
+from fastgw.control.live import Live
+from fastgw.control.live_api import LiveApi
 from fastgw.control.names import HostsFile, SystemNames
 from fastgw.control.operator_log import OperatorLog
+from fastgw.control.overview import Overview
+from fastgw.control.parts_api import PartsApi
 from fastgw.control.peers import SUPERVISOR, Peers
 from fastgw.control.published import History, Published
 from fastgw.control.publisher import Publisher
@@ -51,6 +59,7 @@ from fastgw.ipc import messages
 from fastgw.ipc.channel import Received
 from fastgw.ipc.context import ControlContext
 from fastgw.ipc.messages import Message
+from fastgw.versions.version import VersionStore
 
 # How often readiness looks at the workers; it counts whole seconds.
 _TICK = 0.5
@@ -90,6 +99,7 @@ class Control:
         check: Check,
     ) -> None:
         self._context = context
+        self._clock = clock
         self._log = OperatorLog(context.log_fd)
         self._over = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -109,7 +119,10 @@ class Control:
             on_unknown_key=self._on_unknown_key,
             on_breaker=self._on_breaker,
             on_gone=self._on_gone,
+            on_live=self._on_live,
         )
+        self._live = Live(self._peers.tell_facts)
+        self._log.also = self._live.note
         self._resolver = Resolver(resolve, self._on_addresses, self._log, context.addresses)
         self._targets = Targets()
         for known in context.addresses:
@@ -157,37 +170,31 @@ class Control:
             StoreStatus(self._instances, context.series, context.workers),
             self._upstreams,
         )
-        self._api = AdminApi(
-            Admission(context.admin, (document.base.admin.address.host,)),
-            self._history,
-            (
-                *GatewayApi(
-                    self._history,
-                    self._readiness,
-                    Exposition(context.series, context.workers),
-                    self.status,
-                    asyncio.Lock(),
-                ).endpoints(),
-                *ConfigApi(self._history, store, publisher, Changing(self._history, self._peers)).endpoints(),
-                *UpstreamsApi(self._upstreams).endpoints(),
-            ),
-            self._log,
-        )
+        self._overview = Overview(context.series, context.workers, self._history, clock, self._log)
+        self._doors = Doors(clock)
+        self._api = self._make_api(store, document)
 
     async def run(self) -> None:
         self._peers.attach(SUPERVISOR, self._context.supervisor_pid, self._context.supervisor)
         self._follow(self._history.current.document)
-        runner = web.AppRunner(self._api.application(), access_log=None, shutdown_timeout=_LAST_ANSWERS)
+        runner = web.AppRunner(
+            self._api.application(),
+            access_log=None,
+            shutdown_timeout=_LAST_ANSWERS,
+            keepalive_timeout=IDLE_TIMEOUT,
+        )
         await runner.setup()
-        site = web.SockSite(runner, self._context.admin)
-        await site.start()
+        assert runner.server is not None  # set up just now
+        server = await self._loop.create_server(self._doors.guard(runner.server), sock=self._context.admin)
         self._start(self._watch_workers())
+        self._start(self._overview.run())
         self._start(self._instances.run())
         self._peers.tell_supervisor(messages.ready())
         self._start(self.publisher.catch_up())
         await self._over.wait()
         # The port first: a new instance may start at once.
-        await site.stop()
+        server.close()
+        self._live.close()
         await runner.cleanup()
         for task in self._tasks:
             task.cancel()
@@ -221,8 +228,33 @@ class Control:
     def _refusal(self, worker: int, version: int) -> str | None:
         return self._peers.refusal(worker, version)
 
+    def _on_live(self, worker: int, message: Mapping[str, object]) -> None:
+        self._live.heard(worker, message)
+
     def _on_gone(self, worker: int) -> None:
         self._breakers.gone(worker)
+
+    def _make_api(self, store: VersionStore, document: Document) -> AdminApi:
+        context, history = self._context, self._history
+        changing = Changing(history, self._peers)
+        exposition = Exposition(context.series, context.workers)
+        explainer = Explainer(history, self._clock, self._upstreams, lambda: self._peers.known("keys"))
+        parts = (
+            GatewayApi(history, self._readiness, exposition, self.status, asyncio.Lock()),
+            ConfigApi(history, store, self.publisher, changing),
+            PartsApi(history, self.publisher, changing),
+            UpstreamsApi(self._upstreams, self.publisher.audit),
+            LiveApi(self._live, self._overview, self._doors),
+            explainer,
+        )
+        return AdminApi(
+            Admission(context.admin, (document.base.admin.address.host,)),
+            history,
+            tuple(endpoint for part in parts for endpoint in part.endpoints()),
+            FilesApi(dashboard.files(), dashboard.SECURITY),
+            self._doors,
+            self._log,
+        )
 
     def _make_instances(self, announce: Announce, document: Document) -> Instances:
         context = self._context
@@ -281,6 +313,7 @@ class Control:
         while True:
             self._readiness.observe(self._history.current.version)
             self._breakers.expire()
+            self._doors.sweep()
             await asyncio.sleep(_TICK)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:

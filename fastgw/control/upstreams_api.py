@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from fastgw.control.answers import ANY_OBJECT, INTEGER, WORD, found, json_answer, list_of, object_of, or_null
+from fastgw.control.audit import ACCEPTED, REFUSED, Audit
 from fastgw.control.endpoints import Body, Call, Endpoint, Schema
 from fastgw.control.problems import problem
 from fastgw.control.upstreams import STATES, Refused, Upstreams
@@ -28,6 +29,7 @@ _FORCED: Schema = object_of(
 @dataclass(frozen=True, slots=True)
 class UpstreamsApi:
     upstreams: Upstreams
+    audit: Audit
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         return (
@@ -46,6 +48,9 @@ class UpstreamsApi:
 
     async def _breaker(self, call: Call) -> web.Response:
         outcome = self.upstreams.force(call.name, call.body, call.by)
+        what = f"force breaker {call.name[:64]}"
         if isinstance(outcome, Refused):
+            self.audit.note(what, call.by, REFUSED, reason=outcome.detail)
             return problem(outcome.status, outcome.reason, outcome.detail)
+        self.audit.note(f"{what} {outcome['target'] or ''} {outcome['state']}", call.by, ACCEPTED)
         return json_answer(outcome)
