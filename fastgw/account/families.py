@@ -201,6 +201,60 @@ WORKER_RESPAWNS = Family(
     ("worker",),
     "How often the worker had to be replaced.",
 )
+WORKER_HEARTBEATS = Family(
+    27,
+    "fastgw_worker_heartbeats_total",
+    Kind.COUNTER,
+    ("worker",),
+    "Ticks of the worker's loop, ten in a second: one that hangs has none.",
+)
+WORKER_RESIDENT_MEMORY = Family(
+    28,
+    "fastgw_worker_resident_memory_bytes",
+    Kind.GAUGE,
+    ("worker",),
+    "Memory of the worker, what it shares with others included.",
+)
+
+# What control knows of the gateway as a whole; never in shared memory.
+BUILD_INFO = Family(
+    29, "fastgw_build_info", Kind.GAUGE, ("version", "python"), "1, with the versions of fastgw and of Python."
+)
+START_TIME = Family(
+    30, "fastgw_start_time_seconds", Kind.GAUGE, (), "When the gateway was started, in seconds since the epoch."
+)
+READY = Family(31, "fastgw_ready", Kind.GAUGE, (), "1 while /readyz says that the gateway is ready for traffic.")
+CONTROL_RESTARTS = Family(
+    32,
+    "fastgw_control_restarts_total",
+    Kind.COUNTER,
+    (),
+    "How often the control process had to be started again.",
+)
+CONFIG_PUBLISHED_VERSION = Family(
+    33,
+    "fastgw_config_published_version",
+    Kind.GAUGE,
+    (),
+    "Version of the configuration that every worker should serve.",
+)
+CONFIG_LAST_PUBLISH = Family(
+    34,
+    "fastgw_config_last_publish_timestamp_seconds",
+    Kind.GAUGE,
+    (),
+    "When this version came into force here, in seconds since the epoch.",
+)
+CONFIG_LAST_RELOAD_SUCCESSFUL = Family(
+    35,
+    "fastgw_config_last_reload_successful",
+    Kind.GAUGE,
+    (),
+    "0 while the file was refused when it was last read.",
+)
+TAIL_WATCHERS = Family(
+    36, "fastgw_tail_watchers", Kind.GAUGE, (), "Who is looking at the live tail of exchanges."
+)
 
 # The families whose series live in the cells of a slot.
 FAMILIES: tuple[Family, ...] = (
@@ -234,4 +288,18 @@ WORKER_FAMILIES: tuple[Family, ...] = (
     LOOP_LAG,
     LOG_LINES_DROPPED,
     WORKER_RESPAWNS,
+    WORKER_HEARTBEATS,
+    WORKER_RESIDENT_MEMORY,
+)
+
+# The families rendered from what control knows.
+GATEWAY_FAMILIES: tuple[Family, ...] = (
+    BUILD_INFO,
+    START_TIME,
+    READY,
+    CONTROL_RESTARTS,
+    CONFIG_PUBLISHED_VERSION,
+    CONFIG_LAST_PUBLISH,
+    CONFIG_LAST_RELOAD_SUCCESSFUL,
+    TAIL_WATCHERS,
 )

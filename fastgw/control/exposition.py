@@ -1,21 +1,19 @@
-"""The shared series as Prometheus text. A scrape reads shared memory and never touches a worker.
+"""The shared series as text for Prometheus. A scrape reads shared memory and never touches a worker.
 
-Own CollectorRegistry, one collector; nothing registers anywhere else.
+What the numbers of control itself are is said by `Facts`; how a line is written, by `text_format`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
+from dataclasses import dataclass, field
+from operator import add
 
 from fastgw.account import families
 from fastgw.account.families import FAMILIES, Family, Kind
 from fastgw.account.series import SeriesMemory, Slot, Word
+from fastgw.control.facts import Facts
+from fastgw.control.text_format import Format, HistogramText, head, label_text, negotiated, sample
 
 # The logger's own drops (its sink was full or blocked) are the lines of this "worker".
 _LOGGER = "logger"
@@ -27,94 +25,83 @@ _WORDS: tuple[tuple[Family, Word, float], ...] = (
     (families.LOOP_LAG, Word.LOOP_LAG_US, 1e-6),
     (families.LOG_LINES_DROPPED, Word.LOG_DROPPED, 1),
     (families.WORKER_RESPAWNS, Word.RESPAWNS, 1),
+    (families.WORKER_HEARTBEATS, Word.HEARTBEAT, 1),
+    (families.WORKER_RESIDENT_MEMORY, Word.RSS_BYTES, 1),
 )
 
 
-class SeriesCollector(Collector):
-    """Sums every series over the slots. Remembers what it has read of each directory, which only grows."""
+@dataclass(slots=True)
+class _Series:
+    """`text`: the line up to its value; of a histogram, its labels."""
+
+    text: str
+    places: list[tuple[Slot, int]] = field(default_factory=list)
+
+
+class Exposition:
+    """`render` may run in a thread, one at a time: 10,000 routes are half a million lines.
+
+    Sums every series over the slots. Remembers what it has read of each directory, which only grows.
+    """
+
+    __slots__ = ("_histograms", "_positions", "_series", "_slots", "_workers")
 
     def __init__(self, memory: SeriesMemory, workers: int) -> None:
         self._slots = [memory.slot(index) for index in range(len(memory))]
         self._workers = workers
         self._positions = [0] * len(self._slots)
-        self._series: dict[Family, dict[tuple[str, ...], list[tuple[Slot, int]]]] = {
-            family: {} for family in FAMILIES
+        self._series: dict[Family, dict[tuple[str, ...], _Series]] = {family: {} for family in FAMILIES}
+        self._histograms = {
+            family: HistogramText(family) for family in FAMILIES if family.kind is Kind.HISTOGRAM
         }
 
-    def collect(self) -> Iterator[Metric]:
+    def render(self, accept: str, facts: Facts | None = None) -> tuple[bytes, str]:
+        """The text and its content type, in the format that the scraper prefers."""
+        form = negotiated(accept)
+        return b"".join(self.blocks(form, facts)), form.content_type
+
+    def blocks(self, form: Format, facts: Facts | None) -> Iterator[bytes]:
+        """The text, a family at a time: 31 MB of one histogram are written while the next one is made."""
         self._read_directories()
         for family, series in self._series.items():
-            match family.kind:
-                case Kind.COUNTER:
-                    counter = CounterMetricFamily(family.name, family.help, labels=family.labels)
-                    for labels, places in series.items():
-                        counter.add_metric(labels, _total(places))
-                    yield counter
-                case Kind.GAUGE:
-                    gauge = GaugeMetricFamily(family.name, family.help, labels=family.labels)
-                    for labels, places in series.items():
-                        gauge.add_metric(labels, _total(places))
-                    yield gauge
-                case Kind.HISTOGRAM:
-                    histogram = HistogramMetricFamily(family.name, family.help, labels=family.labels)
-                    for labels, places in series.items():
-                        buckets, total = _observations(family, places)
-                        histogram.add_metric(labels, buckets, total)
-                    yield histogram
-        yield from self._of_workers()
-
-    def _of_workers(self) -> Iterator[Metric]:
-        shown = [(str(index), self._slots[index]) for index in range(self._workers)]
+            yield (head(family, form) + "".join(self._lines(family, series))).encode()
         for family, word, scale in _WORDS:
-            metric: CounterMetricFamily | GaugeMetricFamily
-            if family.kind is Kind.COUNTER:
-                metric = CounterMetricFamily(family.name, family.help, labels=family.labels)
+            yield (head(family, form) + "".join(self._of_workers(family, word, scale))).encode()
+        if facts is not None:
+            for family, labels, value in facts.samples():
+                yield f"{head(family, form)}{sample(family, labels)}{value}\n".encode()
+        yield form.end.encode()
+
+    def _lines(self, family: Family, series: dict[tuple[str, ...], _Series]) -> Iterator[str]:
+        histogram = self._histograms.get(family)
+        for one in series.values():
+            if histogram is None:
+                yield f"{one.text}{sum(slot.cells[offset] for slot, offset in one.places)}\n"
             else:
-                metric = GaugeMetricFamily(family.name, family.help, labels=family.labels)
-            for name, slot in shown:
-                metric.add_metric([name], slot.get(word) * scale)
-            if family is families.LOG_LINES_DROPPED and len(self._slots) > self._workers + 1:
-                metric.add_metric([_LOGGER], self._slots[self._workers + 1].get(word))
-            yield metric
+                yield histogram.lines(one.text, _cells(family, one.places))
+
+    def _of_workers(self, family: Family, word: Word, scale: float) -> Iterator[str]:
+        for index in range(self._workers):
+            yield f"{sample(family, (str(index),))}{self._slots[index].get(word) * scale}\n"
+        if family is families.LOG_LINES_DROPPED and len(self._slots) > self._workers + 1:
+            yield f"{sample(family, (_LOGGER,))}{self._slots[self._workers + 1].get(word)}\n"
 
     def _read_directories(self) -> None:
         for index, slot in enumerate(self._slots):
             for entry, position in slot.entries(self._positions[index]):
-                self._series[entry.family].setdefault(entry.labels, []).append((slot, entry.offset))
+                series = self._series[entry.family]
+                known = series.get(entry.labels)
+                if known is None:
+                    write = label_text if entry.family.kind is Kind.HISTOGRAM else sample
+                    known = series[entry.labels] = _Series(write(entry.family, entry.labels))
+                known.places.append((slot, entry.offset))
                 self._positions[index] = position
 
 
-class Exposition:
-    """`render` may run in a thread, one at a time: 10,000 routes are half a million lines."""
-
-    __slots__ = ("_registry",)
-
-    def __init__(self, memory: SeriesMemory, workers: int) -> None:
-        self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(SeriesCollector(memory, workers))
-
-    def render(self, accept: str) -> tuple[bytes, str]:
-        """The text and its content type, in the format that the scraper prefers."""
-        encode, content_type = choose_encoder(accept)
-        return encode(self._registry), content_type
-
-
-def _total(places: Sequence[tuple[Slot, int]]) -> int:
-    return sum(slot.cells[offset] for slot, offset in places)
-
-
-def _observations(
-    family: Family, places: Sequence[tuple[Slot, int]]
-) -> tuple[list[tuple[str, float]], float]:
-    """Cumulative buckets, as Prometheus wants them, and the sum in seconds."""
-    sums = [0] * family.width
+def _cells(family: Family, places: Sequence[tuple[Slot, int]]) -> list[int]:
+    """A histogram's cells, added up over the slots."""
+    sums: list[int] | None = None
     for slot, offset in places:
         cells = slot.cells[offset : offset + family.width].tolist()
-        sums = [one + other for one, other in zip(sums, cells, strict=True)]
-    *counts, microseconds = sums
-    buckets: list[tuple[str, float]] = []
-    running = 0
-    for bound, count in zip((*map(repr, family.buckets), "+Inf"), counts, strict=True):
-        running += count
-        buckets.append((bound, running))
-    return buckets, microseconds / 1e6
+        sums = cells if sums is None else list(map(add, sums, cells))
+    return sums or []

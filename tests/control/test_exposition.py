@@ -1,21 +1,25 @@
+import platform
 from typing import Any
 
 import pytest
-from prometheus_client import REGISTRY
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
+from fastgw import __version__
 from fastgw.account.families import (
     FAMILIES,
     GATEWAY_DURATION,
+    GATEWAY_FAMILIES,
     REQUESTS,
     RETRIES,
     UPSTREAM_IN_FLIGHT,
     WEBSOCKETS,
     WORKER_FAMILIES,
+    Kind,
 )
 from fastgw.account.series import SeriesMemory, Word
 from fastgw.control.exposition import Exposition
+from fastgw.control.facts import Facts
 
 LABELS = ("orders", "GET", "200", "upstream")
 
@@ -95,21 +99,86 @@ def test_the_words_of_the_workers_are_shown_per_worker(memory: SeriesMemory) -> 
     slot.set(Word.VERSION, 7)
     slot.set(Word.LOOP_LAG_US, 1500)
     slot.set(Word.RESPAWNS, 2)
+    slot.set(Word.HEARTBEAT, 500)
+    slot.set(Word.RSS_BYTES, 40 << 20)
     memory.slot(3).set(Word.LOG_DROPPED, 9)
     assert value(exposition, "fastgw_connections", worker="1") == 11
     assert value(exposition, "fastgw_connections", worker="0") == 0
     assert value(exposition, "fastgw_config_version", worker="1") == 7
     assert value(exposition, "fastgw_loop_lag_seconds", worker="1") == 0.0015
     assert value(exposition, "fastgw_worker_respawns_total", worker="1") == 2
+    assert value(exposition, "fastgw_worker_heartbeats_total", worker="1") == 500
+    assert value(exposition, "fastgw_worker_resident_memory_bytes", worker="1") == 40 << 20
     assert value(exposition, "fastgw_log_lines_dropped_total", worker="logger") == 9
     assert ("fastgw_connections", (("worker", "2"),)) not in samples(exposition)
 
 
+FACTS = Facts(
+    started_at=1_700_000_000.25,
+    control_restarts=2,
+    ready=True,
+    published_version=7,
+    published_at=1_700_000_100.5,
+    last_reload_ok=False,
+    tail_watchers=3,
+)
+
+
+def test_what_control_knows_of_the_gateway(memory: SeriesMemory) -> None:
+    text, _ = Exposition(memory, 2).render("", FACTS)
+    found = {sample.name: sample for family in parse(text.decode()) for sample in family.samples}
+    assert found["fastgw_build_info"].value == 1
+    assert found["fastgw_build_info"].labels == {"version": __version__, "python": platform.python_version()}
+    assert {name: found[name].value for name in found if name.removeprefix("fastgw_") in (
+        "start_time_seconds", "control_restarts_total", "ready", "config_published_version",
+        "config_last_publish_timestamp_seconds", "config_last_reload_successful", "tail_watchers",
+    )} == {
+        "fastgw_start_time_seconds": 1_700_000_000.25,
+        "fastgw_control_restarts_total": 2,
+        "fastgw_ready": 1,
+        "fastgw_config_published_version": 7,
+        "fastgw_config_last_publish_timestamp_seconds": 1_700_000_100.5,
+        "fastgw_config_last_reload_successful": 0,
+        "fastgw_tail_watchers": 3,
+    }  # fmt: skip
+
+
 def test_every_family_is_there_with_its_help_and_type(memory: SeriesMemory) -> None:
-    text = Exposition(memory, 2).render("")[0].decode()
-    for family in FAMILIES + WORKER_FAMILIES:
+    text = Exposition(memory, 2).render("", FACTS)[0].decode()
+    for family in FAMILIES + WORKER_FAMILIES + GATEWAY_FAMILIES:
         assert f"# HELP {family.name} {family.help}\n" in text
         assert f"# TYPE {family.name} {family.kind.value}\n" in text
+    assert text.count("# TYPE ") == len(FAMILIES + WORKER_FAMILIES + GATEWAY_FAMILIES)
+
+
+@pytest.mark.parametrize("accept", ["", "application/openmetrics-text; version=1.0.0"])
+def test_both_formats_say_the_same_and_every_series_once(memory: SeriesMemory, accept: str) -> None:
+    """Written into every cell of every family, and read by the parsers that scrapers are tested with."""
+    written = {}
+    for index in (0, 1):
+        slot = memory.slot(index)
+        for family in FAMILIES:
+            labels = tuple(f"{name}-{index}" for name in family.labels)
+            base = slot._series(family, labels, family.kind)
+            for cell in range(family.width):
+                slot.cells[base + cell] = 1_000_000
+            written[family.name, labels] = family.width
+    text, content_type = Exposition(memory, 2).render(accept, FACTS)
+    openmetrics = content_type.startswith("application/openmetrics-text")
+    assert openmetrics == bool(accept)
+    assert text.endswith(b"# EOF\n") == openmetrics
+    assert b"_created" not in text
+    families: list[Any] = list((parse_openmetrics if openmetrics else parse)(text.decode()))
+    samples = [(one.name, *sorted(one.labels.items())) for family in families for one in family.samples]
+    assert len(samples) == len(set(samples))
+    named = {one[0] for one in samples}
+    for family in FAMILIES + WORKER_FAMILIES + GATEWAY_FAMILIES:
+        ends = ("_bucket", "_count", "_sum") if family.kind is Kind.HISTOGRAM else ("",)
+        assert {family.name + end for end in ends} <= named, family.name
+    for family in FAMILIES:
+        if family.kind is Kind.HISTOGRAM:
+            buckets = [one for one in samples if one[0] == f"{family.name}_bucket"]
+            assert len(buckets) == 2 * (len(family.buckets) + 1)
 
 
 def test_labels_with_quotes_and_line_ends_survive(memory: SeriesMemory) -> None:
@@ -127,8 +196,3 @@ def test_openmetrics_for_those_who_ask(memory: SeriesMemory) -> None:
     families: list[Any] = list(parse_openmetrics(text.decode()))
     (retries,) = [family for family in families if family.name == "fastgw_retries"]
     assert retries.samples[0].value == 3
-
-
-def test_the_default_registry_knows_nothing_of_us(memory: SeriesMemory) -> None:
-    Exposition(memory, 2).render("")
-    assert not [family for family in REGISTRY.collect() if family.name.startswith("fastgw")]
