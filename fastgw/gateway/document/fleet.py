@@ -25,7 +25,8 @@ from fastgw.gateway.document.model import (
 )
 from fastgw.gateway.document.options import BaseOptions
 from fastgw.gateway.document.process import EMBEDDED
-from fastgw.versions.version import Changes, Entry, Version, VersionStore
+from fastgw.versions.redis_store import RedisStore
+from fastgw.versions.version import Changes, Entry, Version
 
 # Where this machine listens, logs and keeps its things. All else is the fleet's.
 MACHINE: Final = ("instance", "workers", "listeners", "admin", "log", "store", "redis")
@@ -93,7 +94,7 @@ class FleetVersions:
     """A store that is shared, as one gateway sees it: what it reads has this machine's own keys, which `own` tells;
     what it adds has none. The hashes are those of what is shared."""
 
-    def __init__(self, store: VersionStore, own: Callable[[], Plain]) -> None:
+    def __init__(self, store: RedisStore, own: Callable[[], Plain]) -> None:
         self._store = store
         self._own = own
 
@@ -127,6 +128,9 @@ class FleetVersions:
         hashes = {key: part_hash(part) for key, part in split(common).items()}
         added = self._store.add(common, document_hash(hashes), by, note, from_file, changes, expected)
         return replace(added, plain=plain)
+
+    def put_back(self, version: Version) -> None:
+        self._store.put_back(replace(version, plain=fleet_part(version.plain)))
 
     def _laid(self, version: Version | None) -> Version | None:
         return None if version is None else replace(version, plain=laid_over(version.plain, self._own()))
