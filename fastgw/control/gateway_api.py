@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -19,10 +18,10 @@ from fastgw.control.answers import (
     or_null,
 )
 from fastgw.control.endpoints import TEXT, Answer, Call, Endpoint, Schema
-from fastgw.control.exposition import Exposition
 from fastgw.control.problems import problem
 from fastgw.control.published import History
 from fastgw.control.readiness import Readiness
+from fastgw.control.scrapes import Scrapes
 from fastgw.control.status import Status
 
 _TEXT = "text/plain; charset=utf-8"
@@ -56,9 +55,8 @@ STATUS: Schema = object_of(
 class GatewayApi:
     history: History
     readiness: Readiness
-    exposition: Exposition
+    scrapes: Scrapes
     status: Status
-    scraping: asyncio.Lock
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         ready = Answer(200, "every worker serves", None, TEXT)
@@ -90,10 +88,14 @@ class GatewayApi:
         return problem(503, "not_ready", reason)
 
     async def _metrics(self, call: Call) -> web.Response:
-        accept = ",".join(call.request.headers.getall("Accept", []))
-        async with self.scraping:
-            text, content_type = await asyncio.to_thread(self.exposition.render, accept)
-        return web.Response(body=text, headers={"Content-Type": content_type})
+        accept, encoding = (
+            ",".join(call.request.headers.getall(name, [])) for name in ("Accept", "Accept-Encoding")
+        )
+        scraped = await self.scrapes.answer(accept, encoding)
+        response = web.Response(body=scraped.body, headers={"Content-Type": scraped.content_type})
+        if scraped.content_encoding is not None:
+            response.headers["Content-Encoding"] = scraped.content_encoding
+        return response
 
     async def _status(self, call: Call) -> web.Response:
         return json_answer(self.status.plain())

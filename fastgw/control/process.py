@@ -28,6 +28,7 @@ from fastgw.control.config_api import ConfigApi
 from fastgw.control.doors import IDLE_TIMEOUT, Doors
 from fastgw.control.explain import Explainer
 from fastgw.control.exposition import Exposition
+from fastgw.control.facts import FactSource
 from fastgw.control.files_api import FilesApi
 from fastgw.control.gateway_api import GatewayApi
 from fastgw.control.health import Check, HealthSteward
@@ -47,6 +48,7 @@ from fastgw.control.published import History, Published
 from fastgw.control.publisher import Publisher
 from fastgw.control.readiness import Readiness
 from fastgw.control.resolver import Resolve, Resolver
+from fastgw.control.scrapes import Scrapes
 from fastgw.control.status import Status
 from fastgw.control.targets import Targets
 from fastgw.control.upstreams import Upstreams
@@ -154,7 +156,7 @@ class Control:
             peers=self._peers,
             clock=clock,
             log=self._log,
-            on_published=self._follow,
+            on_published=self._on_published,
         )
         self.publisher = publisher
         self.status = Status(
@@ -169,6 +171,15 @@ class Control:
             context.restarts,
             StoreStatus(self._instances, context.series, context.workers),
             self._upstreams,
+        )
+        self._facts = FactSource(
+            self._history,
+            publisher,
+            self._readiness,
+            clock,
+            started_at=context.started_at,
+            restarts=context.restarts,
+            watchers=lambda: self._live.watchers,
         )
         self._overview = Overview(context.series, context.workers, self._history, clock, self._log)
         self._doors = Doors(clock)
@@ -237,10 +248,10 @@ class Control:
     def _make_api(self, store: VersionStore, document: Document) -> AdminApi:
         context, history = self._context, self._history
         changing = Changing(history, self._peers)
-        exposition = Exposition(context.series, context.workers)
+        scrapes = Scrapes(Exposition(context.series, context.workers), self._facts.now)
         explainer = Explainer(history, self._clock, self._upstreams, lambda: self._peers.known("keys"))
         parts = (
-            GatewayApi(history, self._readiness, exposition, self.status, asyncio.Lock()),
+            GatewayApi(history, self._readiness, scrapes, self.status),
             ConfigApi(history, store, self.publisher, changing),
             PartsApi(history, self.publisher, changing),
             UpstreamsApi(self._upstreams, self.publisher.audit),
@@ -268,6 +279,10 @@ class Control:
             tell=lambda count: self._peers.tell_facts(messages.instances(count)),
             log=self._log,
         )
+
+    def _on_published(self, document: Document) -> None:
+        self._facts.published()
+        self._follow(document)
 
     def _follow(self, document: Document) -> None:
         """What is watched outside is what this document names."""
