@@ -53,6 +53,7 @@ REFUSED = [
     ("owners", "fastgw/worker/x.py", "from aiohttp import web", "only control"),
     ("owners", "fastgw/upstream/x.py", "import aiodns", "only control"),
     ("owners", "fastgw/account/x.py", "import prometheus_client", "only control"),
+    ("owners", "fastgw/control/x.py", "from rich.console import Console", "only cli"),
     ("owners", "fastgw/supervisor/x.py", "def f():\n    import uvloop", "only control, worker"),
     ("never", "fastgw/http1/x.py", "import asyncio", "never"),
     ("never", "fastgw/http1/x.py", "from asyncio import Protocol", "never"),

@@ -16,6 +16,7 @@ VERBS: Final[dict[str, str]] = {
     "reload": "Have the running gateway read its file again.",
     "status": "What is served, by whom, and what is wrong.",
     "tail": "Exchanges as they end, and why they ended so.",
+    "top": "Routes, upstreams and workers, refreshing in the terminal.",
     "token": "Make a JWT for trying things, or an API key and its digest.",
     "demo": "Tiny upstreams that fail as told, and the gateway in front of them.",
     "schema": "Print the JSON Schema of the configuration, for editors.",

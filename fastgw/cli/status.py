@@ -56,14 +56,8 @@ def command(gateway: AdminClient, as_json: bool) -> None:
 def ask(gateway: AdminClient) -> dict[str, Any]:
     """Raises AdminError where the gateway does not answer."""
     status = gateway.call("GET", "/api/status")
-    why_not: str | None = None
+    why_not = why_not_ready(gateway)
     fleet: object = None
-    try:
-        gateway.call("GET", "/readyz")
-    except AdminError as error:
-        if error.status != http.HTTPStatus.SERVICE_UNAVAILABLE:
-            raise
-        why_not = "; ".join(error.lines)
     try:
         fleet = gateway.call("GET", "/api/fleet")
     except AdminError as error:
@@ -73,6 +67,17 @@ def ask(gateway: AdminClient) -> dict[str, Any]:
     return {"ready": why_not is None, "why_not": why_not, "status": status, "fleet": fleet}
 
 
+def why_not_ready(gateway: AdminClient) -> str | None:
+    """None: it is. Raises AdminError where the gateway does not say."""
+    try:
+        gateway.call("GET", "/readyz")
+    except AdminError as error:
+        if error.status != http.HTTPStatus.SERVICE_UNAVAILABLE:
+            raise
+        return "; ".join(error.lines)
+    return None
+
+
 def report(answers: Mapping[str, Any], now: float, paint: Paint) -> Iterator[str]:
     status = answers["status"]
     if answers["ready"]:
@@ -80,7 +85,7 @@ def report(answers: Mapping[str, Any], now: float, paint: Paint) -> Iterator[str
     else:
         yield paint(f"not ready: {visible(answers['why_not'])}", "red")
     yield f"version {status['version']} ({status['hash'][:12]}), up for {span(max(0.0, now - status['started_at']))}"
-    for line in _troubles(status, now):
+    for line in troubles(status, now):
         yield paint(line, "yellow")
     yield ""
     served = status["version"]
@@ -113,7 +118,7 @@ def _workers(status: Mapping[str, Any]) -> Iterator[Sequence[str]]:
         )
 
 
-def _troubles(status: Mapping[str, Any], now: float) -> Iterator[str]:
+def troubles(status: Mapping[str, Any], now: float) -> Iterator[str]:
     """A line for everything that somebody should look at."""
     for text in status["upstreams"]:
         yield f"upstream {visible(text)}"

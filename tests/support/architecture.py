@@ -45,6 +45,7 @@ OWNERS: Mapping[str, frozenset[str]] = {
     "prometheus_client": frozenset({"control"}),
     "uvloop": frozenset({"worker", "control"}),
     "click": frozenset({"cli"}),
+    "rich": frozenset({"cli"}),
     "yaml": frozenset({"config"}),
 }
 # Part -> what it must never import, whatever the floors say.
