@@ -30,6 +30,8 @@ from fastgw.control.explain import Explainer
 from fastgw.control.exposition import Exposition
 from fastgw.control.facts import FactSource
 from fastgw.control.files_api import FilesApi
+from fastgw.control.fleet import Fleet, Sharing
+from fastgw.control.fleet_api import FleetApi
 from fastgw.control.gateway_api import GatewayApi
 from fastgw.control.health import Check, HealthSteward
 from fastgw.control.health_check import check
@@ -53,10 +55,11 @@ from fastgw.control.status import Status
 from fastgw.control.targets import Targets
 from fastgw.control.upstreams import Upstreams
 from fastgw.control.upstreams_api import UpstreamsApi
+from fastgw.gateway.document.fleet import FleetVersions
 from fastgw.gateway.document.limit_store import LimitStore
 from fastgw.gateway.document.load import load_parts
 from fastgw.gateway.document.model import Document
-from fastgw.gateway.document.publish import open_store
+from fastgw.gateway.document.publish import open_register, open_store
 from fastgw.ipc import messages
 from fastgw.ipc.channel import Received
 from fastgw.ipc.context import ControlContext
@@ -159,6 +162,7 @@ class Control:
             on_published=self._on_published,
         )
         self.publisher = publisher
+        self._fleet = self._make_fleet(store, document)
         self.status = Status(
             context.series,
             context.workers,
@@ -200,6 +204,7 @@ class Control:
         self._start(self._watch_workers())
         self._start(self._overview.run())
         self._start(self._instances.run())
+        self._start(self._fleet.run())
         self._peers.tell_supervisor(messages.ready())
         self._start(self.publisher.catch_up())
         await self._over.wait()
@@ -210,6 +215,7 @@ class Control:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._fleet.close()
         await self._resolver.close()
         await self._health.close()
         await self._jwks.close()
@@ -256,6 +262,7 @@ class Control:
             PartsApi(history, self.publisher, changing),
             UpstreamsApi(self._upstreams, self.publisher.audit),
             LiveApi(self._live, self._overview, self._doors),
+            FleetApi(self._fleet),
             explainer,
         )
         return AdminApi(
@@ -274,11 +281,27 @@ class Control:
         return Instances(
             announce,
             store,
-            # Two gateways may have one name; a process id may come twice in a fleet.
-            f"{document.base.instance}/{context.supervisor_pid}/{context.started_at:.6f}",
+            self._name(document),
             tell=lambda count: self._peers.tell_facts(messages.instances(count)),
             log=self._log,
         )
+
+    def _make_fleet(self, store: VersionStore, document: Document) -> Fleet:
+        register = open_register(document)
+        return Fleet(
+            None if register is None or not isinstance(store, FleetVersions) else Sharing(store, register),
+            self.publisher,
+            self._history,
+            self._name(document),
+            applied=self._peers.applied,
+            clock=self._clock,
+            log=self._log,
+            from_store=self._context.version > 0,
+        )
+
+    def _name(self, document: Document) -> str:
+        """Of this gateway among all: two may have one name, and a process id may come twice in a fleet."""
+        return f"{document.base.instance}/{self._context.supervisor_pid}/{self._context.started_at:.6f}"
 
     def _on_published(self, document: Document) -> None:
         self._facts.published()
