@@ -151,8 +151,6 @@ def _route(outcome: Mapping[str, Any]) -> list[str]:
     lines = ["none takes it" if outcome["route"] is None else visible(outcome["route"]) + _matched(outcome["match"])]
     for rival in outcome["others"]:
         why = ", ".join(visible(miss) for miss in rival["misses"])
-        if not why:
-            why = "takes it too, and is less exact" if outcome["route"] else "takes it, behind a host that has the path"
         lines.append(f"  not {visible(rival['route'])}: {why}")
     return lines
 
@@ -212,7 +210,8 @@ def _target(target: Mapping[str, Any]) -> str:
 def _forwarded(outcome: Mapping[str, Any]) -> list[str]:
     method = visible(outcome["request"]).partition(" ")[0]
     fields = [f"  {visible(name)}: {visible(value)}" for name, value in outcome["headers"].items()]
-    return [f"{method} {visible(outcome['path'] + outcome['query'])}", *fields]
+    query = "" if outcome["query"] is None else f"?{outcome['query']}"
+    return [f"{method} {visible(outcome['path'] + query)}", *fields]
 
 
 def _end(outcome: Mapping[str, Any], paint: Paint) -> str:

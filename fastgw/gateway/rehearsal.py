@@ -48,7 +48,8 @@ class Share(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rehearsed:
-    """`status` is None where the upstream's answer would decide it, `path` and `query` where nothing is forwarded."""
+    """`status` is None where the upstream's answer would decide it, `path` where nothing is forwarded, `query` (without
+    its question mark) where there is none."""
 
     version: int
     client: str
@@ -68,6 +69,11 @@ class Rehearsed:
     limits: tuple[LimitUse, ...]
     cache: None = None
     wanted: Wanted | None = None  # as routing saw it; None where it did not come so far
+
+    @property
+    def target(self) -> str | None:
+        """Path and query as forwarded."""
+        return self.path if self.query is None else f"{self.path}?{self.query}"
 
     def plain(self) -> dict[str, Any]:
         made = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "wanted"}
@@ -194,7 +200,7 @@ class Rehearsal:
             name, _, value = whole[:-2].decode("latin-1").partition(":")
             shown = MASK if is_secret(name, self._key_header) else value.strip()
             made[name] = f"{made[name]}, {shown}" if name in made else shown
-        return path.decode("latin-1"), (mark + query).decode("latin-1"), made
+        return path.decode("latin-1"), query.decode("latin-1") if mark else None, made
 
 
 @dataclass(slots=True)

@@ -22,11 +22,13 @@ from fastgw.routing.table import build, in_order
 MOST: Final = 10
 _LIKE: Final = 3  # paths that look similar, where nothing takes this one
 _ALIKE: Final = 0.6
+LESS_EXACT: Final = "it takes it too, and is less exact"
+BEHIND: Final = "it takes it, but a more exact host has routes for this path"
 
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """`misses` is empty where it takes the request as well, and is merely less exact."""
+    """`misses` says in words why it is not this one."""
 
     route: str
     misses: tuple[str, ...]
@@ -60,14 +62,15 @@ def rivals(
 ) -> list[Rival]:
     """Other routes whose path takes the request, the nearest first. Where no route took it and no path does, those
     whose path looks similar."""
-    found = [
-        Rival(route.name, tuple(_misses(route, wanted, key_header)))
-        for route in in_order(routes.values())
-        if route.name != chosen and _takes(_Part(path=route.match.path), wanted)
-    ]
+    also = LESS_EXACT if chosen is not None else BEHIND
+    found: list[tuple[int, Rival]] = []
+    for route in in_order(routes.values()):
+        if route.name != chosen and _takes(_Part(path=route.match.path), wanted):
+            misses = tuple(_misses(route, wanted, key_header))
+            found.append((len(misses), Rival(route.name, misses or (also,))))
     if not found and chosen is None:
-        found = list(_similar(routes, wanted, key_header))
-    return sorted(found, key=lambda rival: len(rival.misses))[:MOST]
+        return list(_similar(routes, wanted, key_header))[:MOST]
+    return [rival for _, rival in sorted(found, key=lambda entry: entry[0])[:MOST]]
 
 
 def _misses(route: RouteOptions, wanted: Wanted, key_header: str) -> Iterator[str]:

@@ -107,7 +107,8 @@ def told(*verdicts: str) -> list[tuple[str, str]]:
 def test_a_request_that_passes_everything(rehearsal: Rehearsal) -> None:
     outcome = run(rehearsal, "POST /full/7?x=1", {"X-API-Key": KEY, "x-debug": "1", "X-Tenant": "t1"})
     assert (outcome.route, outcome.reason, outcome.source, outcome.status) == ("full", "ok", "upstream", None)
-    assert (outcome.upstream, outcome.path, outcome.query) == ("one", "/v2/7", "?x=1")
+    assert (outcome.upstream, outcome.path, outcome.query) == ("one", "/v2/7", "x=1")
+    assert outcome.target == "/v2/7?x=1"
     assert verdicts(outcome) == told(*["pass"] * 7)
     assert outcome.consumer == "app"
     assert outcome.headers["X-Consumer"] == "app"

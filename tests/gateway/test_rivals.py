@@ -4,7 +4,7 @@ import pytest
 
 from fastgw.gateway.document.masking import MASK
 from fastgw.gateway.document.options import RouteOptions
-from fastgw.gateway.rivals import MOST, Wanted, rivals
+from fastgw.gateway.rivals import BEHIND, LESS_EXACT, MOST, Wanted, rivals
 
 
 def routes(*matches: dict[str, object]) -> dict[str, RouteOptions]:
@@ -49,7 +49,7 @@ KNOWN = routes(
 
 def test_what_takes_it_too_and_what_each_other_wants_the_nearest_first() -> None:
     assert near(KNOWN, "/orders/7", "orders") == [
-        ("rest", ()),
+        ("rest", (LESS_EXACT,)),
         ("shop", ("it wants the host shop.example.com or *.shop.example.com",)),
         ("posts", ("it wants the method POST",)),
         ("next", ('it wants the header x-version to be "2"',)),
@@ -62,12 +62,12 @@ def test_what_takes_it_too_and_what_each_other_wants_the_nearest_first() -> None
 
 def test_what_is_met_is_no_miss() -> None:
     misses = dict(near(KNOWN, "/orders/7", "orders", "POST", "x.shop.example.com", x_version="2"))
-    assert misses["posts"] == misses["next"] == misses["shop"] == ()
+    assert misses["posts"] == misses["next"] == misses["shop"] == (LESS_EXACT,)
 
 
 def test_get_includes_head() -> None:
     known = routes({"name": "get", "path": "/x", "methods": ["GET"]})
-    assert near(known, "/x", "other", "HEAD") == [("get", ())]
+    assert near(known, "/x", "other", "HEAD") == [("get", (LESS_EXACT,))]
 
 
 def test_where_nothing_takes_the_path_what_looks_like_it() -> None:
@@ -90,3 +90,10 @@ def test_the_list_is_bounded() -> None:
         *({"name": f"r{number}", "path": "/x", "headers": {"x-n": str(number)}} for number in range(50))
     )
     assert len(near(known, "/x")) == MOST
+
+
+def test_a_host_that_has_the_path_keeps_the_request() -> None:
+    known = routes(
+        {"name": "posts", "path": "/x", "hosts": ["a"], "methods": ["POST"]}, {"name": "any", "path": "/x"}
+    )
+    assert near(known, "/x") == [("any", (BEHIND,)), ("posts", ("it wants the method POST",))]

@@ -56,7 +56,8 @@ def test_a_defect_in_a_rehearsal_is_not_hidden() -> None:
 
 
 def test_a_watched_route_is_a_copy_without_what_the_other_is_bound_to() -> None:
-    snapshot = compiled({**PLAIN, "routes": [{"name": "one", "match": {"path": "/*", "methods": ["GET"]}, "upstream": "app"}]})
+    only = {"name": "one", "match": {"path": "/*", "methods": ["GET"]}, "upstream": "app"}
+    snapshot = compiled({**PLAIN, "routes": [only]})
     real = snapshot.routes["one"]
     real.bound, real.tally, real.in_flight = object(), object(), 7
     made, table = watched(snapshot, Trace())

@@ -78,9 +78,7 @@ def mismatch(expect: ExpectOptions, outcome: Rehearsed) -> tuple[str, str] | Non
         if not named:
             return "upstream", _but("upstream", expect.upstream, " or ".join(shares) or outcome.upstream, outcome)
     if expect.path is not None:
-        path = outcome.path
-        if path is not None and "?" in expect.path:
-            path += outcome.query or ""
+        path = outcome.target if "?" in expect.path else outcome.path
         if expect.path != path:
             return "path", _but("path", expect.path, path, outcome)
     if expect.status is not None and expect.status != outcome.status:
@@ -97,8 +95,7 @@ def told(outcome: Rehearsed) -> str:
     """An outcome in a few words."""
     route = f"the route {outcome.route}" if outcome.route is not None else "the gateway itself"
     if outcome.path is not None:
-        target = f"{outcome.path}{outcome.query or ''}"
-        return f"{route} forwards it to {outcome.upstream} as {target}; the status is the upstream's"
+        return f"{route} forwards it to {outcome.upstream} as {outcome.target}; the status is the upstream's"
     if outcome.reason == Reason.OK.value:
         return f"{route} answers it with {outcome.status}"
     no_keys = _NO_KEYS if outcome.reason == Reason.AUTH_UNAVAILABLE.value else ""
@@ -122,7 +119,9 @@ def issued_at(case: CaseOptions) -> float:
 
 
 def compiled(document: Document, previous: Snapshot | None = None) -> Snapshot:
-    """For rehearsals: of no version."""
+    """For rehearsals: of no version, or `previous` itself where it is this document's."""
+    if previous is not None and previous.document is document:
+        return previous
     steps = compile_snapshot(document, 0, previous)
     while True:
         try:
