@@ -1,17 +1,14 @@
 """Brings a document into force: check, compile, store, send. A failure anywhere changes nothing.
 
 One at a time, whoever asks: the file (`reload`), the admin API (`publish`, `edit`, `rollback`), another gateway of the
-fleet (`follow`). The slow half runs in a thread, so that the admin API answers meanwhile; the store is written last.
+fleet (`follow`). The slow half (preparation.py) runs in a thread, so that the admin API answers meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import traceback
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -21,13 +18,12 @@ from fastgw.control.audit import ACCEPTED, REFUSED, UNCHANGED, Audit
 from fastgw.control.operator_log import OperatorLog
 from fastgw.control.outcome import EditRefused, NoSuchVersion, Order, Outcome, needs_restart
 from fastgw.control.peers import Peers
+from fastgw.control.preparation import SENT, Made, Make, Preparation
 from fastgw.control.published import History, Published
-from fastgw.control.trial import Trial
-from fastgw.gateway.document.load import load_file, load_plain
+from fastgw.gateway.document.load import load_plain
 from fastgw.gateway.document.model import Document, Plain, plain_from_parts
-from fastgw.gateway.document.publish import current
 from fastgw.gateway.document.sent import load_sent
-from fastgw.versions.version import Changes, Raced, StoreError, Version, VersionStore
+from fastgw.versions.version import Raced, StoreError, Version, VersionStore
 
 __all__ = ["EditRefused", "NoSuchVersion", "Outcome", "Publisher", "Raced", "needs_restart"]
 
@@ -35,22 +31,8 @@ __all__ = ["EditRefused", "NoSuchVersion", "Outcome", "Publisher", "Raced", "nee
 _SHOWN: Final = 20
 # How often a change that builds on whatever there is begins again because another gateway was faster.
 _TRIES: Final = 3
-# What the errors of a document that was sent call it.
-_NAME: Final = "the document"
 
 T = TypeVar("T")
-# From what is published now to the document that is wanted, in a thread.
-Make = Callable[[Published], Document]
-
-
-@dataclass(frozen=True, slots=True)
-class _Made:
-    """Ready to be put into force; all that can fail is done."""
-
-    published: Published
-    changed: bool
-    changes: Changes | None = None
-    routes: tuple[str, ...] = ()
 
 
 class Publisher:
@@ -69,7 +51,6 @@ class Publisher:
         on_published: Callable[[Document], None],
     ) -> None:
         self._path = path
-        self._environ = environ
         self._store = store
         self._history = history
         self._peers = peers
@@ -79,7 +60,7 @@ class Publisher:
         self._born_with = history.current.document.base
         self._one_at_a_time = asyncio.Lock()
         self._running: set[asyncio.Task[Any]] = set()
-        self._trial = Trial()
+        self._preparation = Preparation(path, environ, store)
         self.audit = Audit(log, clock)
         self.last_reload: Outcome | None = None
 
@@ -93,7 +74,7 @@ class Publisher:
         """A whole document, as the admin API shows it; it is taken over, and changed. Raises ConfigError, Raced and
         StoreError."""
         order = Order("publish", by, note, expected, dry_run, whole=True)
-        return await self._alone(self._change(order, lambda now: load_sent(plain, _NAME, now.document.plain)))
+        return await self._alone(self._change(order, lambda now: load_sent(plain, SENT, now.document)))
 
     async def edit(
         self,
@@ -110,7 +91,7 @@ class Publisher:
 
         def make(now: Published) -> Document:
             wanted = change(plain_from_parts(now.parts))
-            return load_sent(wanted, _NAME, now.document.plain)
+            return load_sent(wanted, SENT, now.document)
 
         order = Order(what, by, note, expected, dry_run)
         return await self._alone(self._change(order, make))
@@ -124,7 +105,7 @@ class Publisher:
             version = self._store.get(to)
             if version is None:
                 raise NoSuchVersion(to)
-            return load_plain(version.plain, f"version {to} of the store")
+            return load_plain(version.plain, f"version {to} of the store", False, now.document)
 
         order = Order("rollback", by, note or f"back to version {to}", expected, dry_run, whole=True)
         return await self._alone(self._change(order, make))
@@ -163,7 +144,7 @@ class Publisher:
     async def _reload(self, order: Order) -> Outcome:
         before = self._history.current.version
         try:
-            made = await asyncio.to_thread(self._read_file, order.by)
+            made = await asyncio.to_thread(self._preparation.file, self._history.current, order.by)
         except ConfigError as error:
             outcome = self._failed(order, error.problems)
         except Exception as error:
@@ -189,7 +170,7 @@ class Publisher:
             return self._put_into_force(made, order, before)
         return self._outcome(made, order, self._history.current.version)
 
-    async def _made(self, order: Order, make: Make) -> _Made:
+    async def _made(self, order: Order, make: Make) -> Made:
         for _ in range(_TRIES - 1):
             try:
                 return await self._attempt(order, make)
@@ -199,7 +180,7 @@ class Publisher:
                     raise
         return await self._attempt(order, make)
 
-    async def _attempt(self, order: Order, make: Make) -> _Made:
+    async def _attempt(self, order: Order, make: Make) -> Made:
         newest = 0 if order.dry_run else await self._catch_up()
         now = self._history.current
         builds_on = now.version
@@ -211,7 +192,7 @@ class Publisher:
             builds_on = newest
         if order.expected not in (None, builds_on):
             raise Raced(max(newest, now.version))
-        return await asyncio.to_thread(self._prepare, order, make, now, newest)
+        return await asyncio.to_thread(self._preparation.change, now, order, make, newest)
 
     async def _catch_up(self) -> int:
         """The newest number of the store. What is newer than what is served becomes served: another gateway made it,
@@ -230,60 +211,16 @@ class Publisher:
         before = self._history.current.version
         if version.number <= before:
             return False
-        made = await asyncio.to_thread(self._read_version, version)
+        made = await asyncio.to_thread(self._preparation.version, self._history.current, version)
         self._put_into_force(made, Order("follow", version.by, version.note), before)
         return True
 
-    # --- in a thread ---
-
-    def _read_file(self, by: str) -> _Made:
-        before = self._history.current
-        with _collection_off():
-            written = load_file(self._path, self._environ)
-            if written.hash != before.hash:
-                self._trial.compile(written, before)
-            version, document = current(self._store, written, by)
-            if document.hash not in (written.hash, before.hash):
-                # The file is what it was when it was last published; a newer version of the store is served.
-                self._trial.compile(document, before)
-            return self._as_version(version.number, document, before)
-
-    def _read_version(self, version: Version) -> _Made:
-        before = self._history.current
-        with _collection_off():
-            document = load_plain(version.plain, f"version {version.number} of the store")
-            if document.hash != before.hash:
-                self._trial.compile(document, before)
-            return self._as_version(version.number, document, before)
-
-    def _prepare(self, order: Order, make: Make, before: Published, newest: int) -> _Made:
-        with _collection_off():
-            document = make(before)
-            if document.hash == before.hash and newest <= before.version:
-                return _Made(before, False, Changes())
-            routes = self._trial.compile(document, before)
-            changes = Changes.between(before.document.hashes, document.hashes)
-            number = before.version
-            if not order.dry_run:
-                number = self._store.add(
-                    document.plain, document.hash, order.by, order.note, False, changes, newest
-                ).number
-            return _Made(Published(number, document, document.parts()), True, changes, routes)
-
-    def _as_version(self, number: int, document: Document, before: Published) -> _Made:
-        """What the store has already."""
-        if document.hash == before.hash:
-            same = Published(number, before.document, before.parts)
-            return _Made(same, number != before.version, Changes())
-        changes = Changes.between(before.document.hashes, document.hashes)
-        routes = self._trial.differing(document, before.document)
-        return _Made(Published(number, document, document.parts()), True, changes, routes)
-
     # --- into force ---
 
-    def _put_into_force(self, made: _Made, order: Order, before: int) -> Outcome:
+    def _put_into_force(self, made: Made, order: Order, before: int) -> Outcome:
         published = made.published
         if made.changed:
+            self._preparation.keep(made)
             self._history.publish(published)
             try:
                 self._on_published(published.document)
@@ -303,7 +240,7 @@ class Publisher:
                         before=before, note=order.note, changes=made.changes)  # fmt: skip
         return outcome
 
-    def _outcome(self, made: _Made, order: Order, version: int) -> Outcome:
+    def _outcome(self, made: Made, order: Order, version: int) -> Outcome:
         published = made.published
         waiting = needs_restart(self._born_with, published.document.base)
         return Outcome(self._clock.wall(), order.by, True, version, made.changed, (), waiting,
@@ -328,13 +265,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, StoreError | NoSuchVersion | EditRefused):
         return str(error)
     return f"internal error ({type(error).__name__})"
-
-
-@contextmanager
-def _collection_off() -> Iterator[None]:
-    """The collector walks every object made so far again and again: over 5 s instead of 1.5 (facts.md)."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema, model_validator
@@ -17,6 +18,7 @@ from fastgw.config.fields import (
     integer,
 )
 from fastgw.config.options import Options, wrong
+from fastgw.routing.rule import Rule, parse_rule
 
 LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,62})"
 HOST = re.compile(rf"(?:\*\.)?{LABEL}(?:\.{LABEL})*|\[[0-9a-f:.]+\]")
@@ -101,6 +103,11 @@ class MatchOptions(Options):
             if len(set(names)) != len(names):
                 raise wrong("headers names a header twice (upper and lower case are the same); remove one")
         return value
+
+    @cached_property
+    def rule(self) -> Rule:
+        """Parsed at the first question (see rule_of); raises PatternError."""
+        return parse_rule(self)
 
     @model_validator(mode="after")
     def _no_doubles(self) -> MatchOptions:

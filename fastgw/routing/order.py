@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from fastgw.routing.errors import PatternError
 from fastgw.routing.hosts import HostPattern
 from fastgw.routing.paths import PathPattern
-from fastgw.routing.rule import Match, Rule, parse_rule
+from fastgw.routing.rule import Match, Rule, rule_of
 
 
 class Routed(Protocol):
@@ -30,7 +30,7 @@ R = TypeVar("R", bound=Routed)
 
 def in_order(routes: Iterable[R]) -> list[R]:
     """By precedence. A route with several hosts stands where its most specific one puts it; equals keep their order."""
-    ranked = [(_rank(parse_rule(route.match)), index, route) for index, route in enumerate(routes)]
+    ranked = [(_rank(rule_of(route.match)), index, route) for index, route in enumerate(routes)]
     ranked.sort(key=lambda entry: entry[:2])
     return [route for _, _, route in ranked]
 
@@ -62,7 +62,7 @@ def find_ties(routes: Iterable[Routed]) -> list[tuple[str, str]]:
     buckets: dict[_Bucket, dict[_Names, dict[_Values, list[_Entry]]]] = {}
     for index, route in enumerate(routes):
         try:
-            rule = parse_rule(route.match)
+            rule = rule_of(route.match)
         except PatternError:
             continue
         entry = _Entry(index, route.name, rule.methods)

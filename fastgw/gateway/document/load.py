@@ -20,6 +20,7 @@ from fastgw.gateway.document.destinations import destination_doubts, impossible_
 from fastgw.gateway.document.files import localise
 from fastgw.gateway.document.fleet import store_findings
 from fastgw.gateway.document.key_files import embed_keys
+from fastgw.gateway.document.known import Known
 from fastgw.gateway.document.model import Document, apply_parts, document_hash, part_hash, split
 from fastgw.gateway.document.options import (
     DEFAULT_INSTANCE,
@@ -43,8 +44,11 @@ from fastgw.upstream.options import UpstreamOptions
 MAX_FILE: Final = 128 * 1024 * 1024  # bytes; 10,000 routes with every policy are 5.4 MB
 
 
-def load_file(path: Path, environ: Mapping[str, str], tested: bool = True) -> Document:
-    """Raises ConfigError with all problems. `tested` false: its own tests are for somebody else to run."""
+def load_file(
+    path: Path, environ: Mapping[str, str], tested: bool = True, previous: Document | None = None
+) -> Document:
+    """Raises ConfigError with all problems. `tested` false: its own tests are for somebody else to run. `previous`: a
+    document that was checked; parts that are as they were in it are not checked by themselves again."""
     with _collection_paused():
         source = parse(_read(path), str(path), environ)
         if not source.whole:
@@ -55,7 +59,7 @@ def load_file(path: Path, environ: Mapping[str, str], tested: bool = True) -> Do
             _fill_in(plain, environ)
             found += localise(plain, path.absolute().parent)
             found += embed_keys(plain, path.absolute().parent)
-        document, more = _check(plain, lambda doubt: _at_its_line(doubt, source), tested)
+        document, more = _check(plain, lambda doubt: _at_its_line(doubt, source), tested, previous)
         for finding in [*found, *more]:
             _report(finding, source)
         if source.problems or document is None:
@@ -63,14 +67,15 @@ def load_file(path: Path, environ: Mapping[str, str], tested: bool = True) -> Do
         return document
 
 
-def load_plain(plain: Any, name: str) -> Document:
-    """A document that was expanded before: out of the store, or through the admin API. `name` says which."""
+def load_plain(plain: Any, name: str, tested: bool = True, previous: Document | None = None) -> Document:
+    """A document that was expanded before: out of the store, or through the admin API. `name` says which; the rest is as
+    for a file."""
     with _collection_paused():
 
         def problem(finding: Finding) -> Problem:
             return Problem(name, 0, text_of(finding.path), without_line(finding))
 
-        document, found = _check(plain, problem)
+        document, found = _check(plain, problem, tested, previous)
         if found or document is None:
             raise ConfigError(problem(finding) for finding in found)
         return document
@@ -143,17 +148,18 @@ def _at_its_line(finding: Finding, source: Source) -> Problem:
 
 
 def _check(
-    plain: Any, problem: Callable[[Finding], Problem], tested: bool = True
+    plain: Any, problem: Callable[[Finding], Problem], tested: bool, previous: Document | None
 ) -> tuple[Document | None, list[Finding]]:
     """The document, or what is wrong with it; `problem` gives a finding its place, for the document's warnings."""
     if not isinstance(plain, dict):
         message = "is not a mapping; write `key: value` lines: listeners, upstreams and routes"
         return None, [Finding((), f"{shown(plain)} {message}")]
     found = list(unbuilt(plain))
-    base = _base(plain, found)
-    upstreams = _upstreams(plain.get("upstreams"), found)
-    routes, places = _routes(plain.get("routes"), found)
-    found += references(plain, places, routes)
+    known = Known(previous)
+    base = _base(plain, known, found)
+    upstreams = _upstreams(plain.get("upstreams"), known, found)
+    routes, places = _routes(plain.get("routes"), known, found)
+    found += references(plain, places, routes, known.routes)
     found += contradictions(plain, places, routes)
     found += impossible_deadlines(upstreams, places, routes)
     found += strange_names(plain)
@@ -165,8 +171,8 @@ def _check(
     all_doubts = (*doubts(base, places, routes), *tls_doubts(upstreams),
                   *destination_doubts(upstreams, places, routes))  # fmt: skip
     warnings = sorted((problem(doubt) for doubt in all_doubts), key=lambda one: one.line)
-    parts = split(plain)
-    hashes = {key: part_hash(part) for key, part in parts.items()}
+    parts = split(plain, known.parts)
+    hashes = known.hashes(parts)
     digest = document_hash(hashes)
     document = Document(base, upstreams, routes, parts, hashes, digest, plain, tuple(warnings))
     if base.tests and tested:
@@ -177,16 +183,16 @@ def _check(
     return (None if found else document), found
 
 
-def _base(plain: dict[str, Any], found: list[Finding]) -> BaseOptions | None:
+def _base(plain: dict[str, Any], known: Known, found: list[Finding]) -> BaseOptions | None:
     rest = {key: value for key, value in plain.items() if key not in ("upstreams", "routes")}
     try:
-        return BaseOptions.model_validate(rest)
+        return known.base(rest) or BaseOptions.model_validate(rest)
     except ValidationError as error:
         found += findings(error, DocumentOptions, ())
         return None
 
 
-def _upstreams(plain: Any, found: list[Finding]) -> dict[str, UpstreamOptions]:
+def _upstreams(plain: Any, known: Known, found: list[Finding]) -> dict[str, UpstreamOptions]:
     result: dict[str, UpstreamOptions] = {}
     if plain is not None and not isinstance(plain, dict):
         found.append(
@@ -205,13 +211,16 @@ def _upstreams(plain: Any, found: list[Finding]) -> dict[str, UpstreamOptions]:
         if "name" in upstream:
             found.append(Finding((*place, "name"), f"the name is the key ({shown(name)}); remove this line"))
         try:
-            result[name] = UpstreamOptions.model_validate({**upstream, "name": name})
+            same = known.upstream(name, upstream)
+            result[name] = same or UpstreamOptions.model_validate({**upstream, "name": name})
         except ValidationError as error:
             found += findings(error, DocumentOptions, place)
     return result
 
 
-def _routes(plain: Any, found: list[Finding]) -> tuple[dict[str, RouteOptions], dict[str, int]]:
+def _routes(
+    plain: Any, known: Known, found: list[Finding]
+) -> tuple[dict[str, RouteOptions], dict[str, int]]:
     """The routes that are right by themselves, and the position of each."""
     result: dict[str, RouteOptions] = {}
     places: dict[str, int] = {}
@@ -224,7 +233,7 @@ def _routes(plain: Any, found: list[Finding]) -> tuple[dict[str, RouteOptions], 
     validate = RouteOptions.model_validate
     for number, entry in enumerate(plain or ()):
         try:
-            route = validate(entry)
+            route = known.route(entry) or validate(entry)
         except ValidationError as error:
             found += findings(error, DocumentOptions, ("routes", number))
             continue

@@ -14,7 +14,7 @@ from fastgw.config.paths import Path
 from fastgw.gateway.document.options import RouteOptions
 from fastgw.http1.target import normalise_path
 from fastgw.routing.errors import PatternError
-from fastgw.routing.rule import parse_rule
+from fastgw.routing.rule import rule_of
 from fastgw.routing.table import find_ties
 
 MARK: Final = "\0line\0"  # cannot stand in a file
@@ -36,17 +36,22 @@ def without_line(finding: Finding) -> str:
 
 
 def references(
-    plain: dict[str, Any], places: Mapping[str, int], routes: Mapping[str, RouteOptions]
+    plain: dict[str, Any],
+    places: Mapping[str, int],
+    routes: Mapping[str, RouteOptions],
+    checked: Collection[str] = (),
 ) -> Iterator[Finding]:
     """`routes` are those that are right by themselves, `places` their positions in the file. Names are looked up
-    in every route, so that a mistake elsewhere in a route does not hide them."""
+    in every route, so that a mistake elsewhere in a route does not hide them. `checked`: routes whose paths are known
+    to be right."""
     upstreams, issuers = _keys(plain, "upstreams"), _keys(plain, "issuers")
     entries = plain.get("routes")
     for number, entry in enumerate(entries if isinstance(entries, list) else ()):
         if isinstance(entry, dict):
             yield from _names(entry, ("routes", number), upstreams, issuers)
     for name, route in routes.items():
-        yield from _paths(route, ("routes", places[name]))
+        if name not in checked:
+            yield from _paths(route, ("routes", places[name]))
     for one, other in find_ties(routes.values()):
         yield _tie(one, other, places)
 
@@ -121,7 +126,7 @@ def _tie(one: str, other: str, places: Mapping[str, int]) -> Clash:
 
 def _paths(route: RouteOptions, path: Path) -> Iterator[Finding]:
     try:
-        parse_rule(route.match)
+        rule_of(route.match)
     except PatternError as error:
         yield Finding((*path, "match"), str(error))
         return

@@ -24,11 +24,12 @@ from fastgw.gateway.document.masking import (
     mask_of_key,
     without_password,
 )
+from fastgw.gateway.document.model import BASE, ROUTE, UPSTREAM, Document
 
 _NOTHING: Final = f'"{MASK}" stands for a value that is there already, and here is none; write the value itself'
 
 
-def unmask(plain: dict[str, Any], before: dict[str, Any]) -> Iterator[Finding]:
+def unmask(plain: dict[str, Any], before: Document) -> Iterator[Finding]:
     """Puts the secrets of `before` in the place of their masks, in `plain` itself."""
     twins = _Twins(plain, before)
     for pattern in (*SECRETS, PRIVATE_KEYS):
@@ -79,21 +80,30 @@ def _put_key(node: Any, key: Any, path: Path, keys: object) -> Iterator[Finding]
 
 
 class _Twins:
-    """Values of the document before, by the names of what they are in."""
+    """Values of the document before, by the names of what they are in. Only the parts that are asked for are read: most
+    documents that are sent hold few masks."""
 
-    def __init__(self, plain: dict[str, Any], before: dict[str, Any]) -> None:
+    def __init__(self, plain: dict[str, Any], before: Document) -> None:
         self._plain = plain
         self._before = before
-        # By block; made once, since 10,000 routes may each have a masked header.
-        self._identities: dict[str, list[object]] = {}
-        self._entries: dict[str, dict[object, Any]] = {}
+        self._base: dict[str, Any] = before.part(BASE)
+        # By list; a consumer or a test is known by its identity.
+        self._entries: dict[str, tuple[list[object], dict[object, Any]]] = {}
 
     def at(self, path: Path) -> Any:
         """What was at this place; None: nothing."""
-        if len(path) > 1 and isinstance(path[1], int):
-            old, rest = self._twin(str(path[0]), path[1]), path[2:]
+        first = str(path[0])
+        old: Any
+        if first == "upstreams":
+            old, rest = self._before.part(f"{UPSTREAM}{path[1]}"), path[2:]
+        elif first == "routes":
+            entry = self._plain["routes"][path[1]]
+            name = entry.get("name") if isinstance(entry, dict) else None
+            old, rest = self._before.part(f"{ROUTE}{name}"), path[2:]
+        elif len(path) > 1 and isinstance(path[1], int):
+            old, rest = self._entry(first, path[1]), path[2:]
         else:
-            old, rest = self._before, path
+            old, rest = self._base, path
         for step in rest:
             if not isinstance(old, dict):
                 return None
@@ -110,12 +120,13 @@ class _Twins:
             return fields[name]
         return next((value for key, value in fields.items() if str(key).lower() == name.lower()), None)
 
-    def _twin(self, block: str, number: int) -> Any:
+    def _entry(self, block: str, number: int) -> Any:
         if block not in self._entries:
-            old = _listed(self._before, block)
-            self._entries[block] = dict(zip(_identities(old), old, strict=True))
-            self._identities[block] = _identities(_listed(self._plain, block))
-        return self._entries[block].get(self._identities[block][number])
+            old = _listed(self._base, block)
+            by_identity = dict(zip(_identities(old), old, strict=True))
+            self._entries[block] = _identities(_listed(self._plain, block)), by_identity
+        identities, known = self._entries[block]
+        return known.get(identities[number])
 
 
 def _listed(plain: dict[str, Any], block: str) -> list[Any]:
