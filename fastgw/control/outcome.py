@@ -77,12 +77,19 @@ def needs_restart(running: BaseOptions, wanted: BaseOptions) -> tuple[str, ...]:
         ),
         "workers": (running.workers, wanted.workers),
         "admin.address": (running.admin.address, wanted.admin.address),
-        "store": (running.store, wanted.store),
+        "store": (_store(running), _store(wanted)),
         "log.access": (running.log.access, wanted.log.access),
         # From one server to another is done at once; the embedded one is started and ended with the gateway.
         "redis.url": (_embeds(running), _embeds(wanted)),
     }
     return tuple(key for key, (old, new) in pairs.items() if old != new)
+
+
+def _store(base: BaseOptions) -> object:
+    """Versions stay where they are, also when the limits move to another server."""
+    if base.store.kind == "file" or base.redis is None:
+        return base.store
+    return base.redis.url, base.redis.prefix
 
 
 def _embeds(base: BaseOptions) -> bool:

@@ -55,6 +55,17 @@ def test_the_embedded_server_comes_and_goes_with_a_restart(running: Any, wanted:
     assert needs_restart(before, after) == keys
 
 
+def test_versions_stay_on_their_server_until_a_restart() -> None:
+    def base(**redis: str) -> Any:
+        return make_document(store="redis", redis=redis).base
+
+    here = base(url="redis://one")
+    assert needs_restart(here, base(url="redis://one", timeout="50ms")) == ()
+    assert needs_restart(here, base(url="redis://other")) == ("store",)
+    assert needs_restart(here, base(url="redis://one", prefix="x:")) == ("store",)
+    assert needs_restart(here, make_document().base) == ("store",)
+
+
 async def reload(gateway: Gateway) -> dict[str, Any]:
     outcome = await gateway.control.publisher.reload("test")
     return outcome.plain()
