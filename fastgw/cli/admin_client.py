@@ -203,12 +203,13 @@ def where(path: Path, admin: str | None) -> tuple[Address, str]:
     """The admin address and its token. What else the file says is not looked at: it may be wrong, which the gateway is to
     judge, and it may be large. ConfigError where it is no help, ValueError where `admin` is no address."""
     from fastgw.config.address import parse_address  # noqa: PLC0415
-    from fastgw.gateway.document.load import load_file  # noqa: PLC0415
 
     if admin is not None:
         return parse_address(admin), ""
     found = as_written(path)
     if found is None:
+        from fastgw.gateway.document.load import load_file  # noqa: PLC0415 (0.3 s)
+
         base = load_file(path, dict(os.environ)).base
         found = base.admin.address, base.admin.token
     return found
@@ -219,7 +220,6 @@ def as_written(path: Path) -> tuple[Address, str] | None:
     from fastgw.config.address import parse_address  # noqa: PLC0415
     from fastgw.config.yaml import parse  # noqa: PLC0415
     from fastgw.gateway.document.files import localise  # noqa: PLC0415
-    from fastgw.gateway.document.process import AdminOptions  # noqa: PLC0415
 
     try:
         source = parse(path.read_bytes(), str(path), os.environ)
@@ -227,17 +227,23 @@ def as_written(path: Path) -> tuple[Address, str] | None:
             return None
         written = source.plain.get("admin")
         if written is None:
-            return AdminOptions().address, ""
+            return _usual(), ""
         unreadable = list(localise({"admin": written}, path.absolute().parent))
         # A variable that is not set here leaves no token: it may be given in another way.
         missing = unreadable or ("admin", "token") in source.reported
         address = written.get("address")
         return (
-            AdminOptions().address if address is None else parse_address(str(address)),
+            _usual() if address is None else parse_address(str(address)),
             "" if missing else str(written.get("token", "")),
         )
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return None
+
+
+def _usual() -> Address:
+    from fastgw.gateway.document.process import AdminOptions  # noqa: PLC0415 (0.2 s, only where the file says nothing)
+
+    return AdminOptions().address
 
 
 @contextmanager

@@ -126,6 +126,10 @@ http://127.0.0.1:{admin}/api/upstreams/shop/breaker
     curl -s -X POST -H 'Content-Type: application/json' -d '{{"state": "auto"}}' \
 http://127.0.0.1:{admin}/api/upstreams/shop/breaker
 
+  watch all of this from another terminal: exchanges as they end, and why; what goes on; who serves what
+    {fastgw} tail -c {config}
+    {fastgw} top -c {config}
+    {fastgw} status -c {config}
   versions, workers, where limits are kept, and what Prometheus would read
     curl -s http://127.0.0.1:{admin}/api/status
     curl -s http://127.0.0.1:{admin}/metrics

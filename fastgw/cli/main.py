@@ -64,6 +64,7 @@ def main() -> None:
       fastgw check -c gateway.yaml     is the configuration right?
       fastgw run -c gateway.yaml       serve it
       fastgw reload -c gateway.yaml    after a change of the file, without losing a request
+      fastgw tail -c gateway.yaml      what passes through, and why it ended as it did
 
     \b
     A first gateway.yaml:
