@@ -93,7 +93,7 @@ LIMITS = [
         "mode": {"redis": 2},
     },
     {
-        "route": "",
+        "route": "-",
         "limit": "flood",
         "admitted_s": 1838.0,
         "refused_s": 0,
@@ -197,48 +197,65 @@ def versions(now: float) -> list[dict[str, Any]]:
 
 
 DIFFERENCE = {
-    "added": [{"path": "upstreams.orders-next", "to": {"targets": ["http://10.0.1.21:8080"]}}],
-    "changed": [{"path": "routes.orders.split.orders-next", "from": 0, "to": 25}],
-    "removed": [{"path": "routes.orders.upstream", "from": "orders"}],
+    "added": [
+        {"path": "upstreams.orders-next", "value": {"targets": ["http://10.0.1.21:8080"]}},
+        {"path": "routes.orders.split", "value": {"orders": 75, "orders-next": 25}},
+    ],
+    "changed": [{"path": "routes.orders.limits.per-consumer.rate", "from": "1000/m", "to": "600/m"}],
+    "removed": [{"path": "routes.orders.upstream", "value": "orders"}],
+    "truncated": False,
 }
 
 EXPLANATION = {
+    "request": "GET api.example.com/orders/7",
+    "version": 7,
+    "client": "203.0.113.9",
+    "consumer": "mobile-app",
     "route": "orders",
-    "status": 429,
-    "reason": "rate_limited",
-    "source": "gateway",
-    "rule": "per-consumer",
-    "detail": "The limit per-consumer of 1000/m is used up.",
-    "upstream": None,
-    "candidates": {"orders": 75, "orders-next": 25},
-    "path": None,
-    "headers": [],
+    "match": {"hosts": ["api.example.com"], "path": "/orders/*", "methods": ["GET", "POST"], "headers": []},
+    "others": [{"route": "orders-v2", "misses": ['it wants the header x-api-version to be "2"']}],
+    "status": None,
+    "reason": "ok",
+    "source": "upstream",
+    "rule": "",
+    "detail": "",
+    "upstream": "orders",
+    "candidates": [{"upstream": "orders", "weight": 75}, {"upstream": "orders-next", "weight": 25}],
+    "targets": [],
+    "path": "/v2/7",
+    "query": "",
+    "headers": {"Host": "api.example.com", "X-Forwarded-For": "203.0.113.9", "X-Consumer": "mobile-app"},
     "chain": [
         {"policy": "ip_access", "verdict": "pass", "detail": ""},
-        {"policy": "limit (before auth)", "verdict": "pass", "detail": "per-address: 1 of 200"},
+        {"policy": "limits before auth", "verdict": "pass", "detail": "per-address"},
         {"policy": "auth", "verdict": "pass", "detail": "api_key of mobile-app"},
-        {"policy": "limit (after auth)", "verdict": "refuse", "detail": "per-consumer is used up"},
-        {"policy": "rewrite", "verdict": "skipped", "detail": ""},
+        {"policy": "limits after auth", "verdict": "pass", "detail": "per-consumer"},
+        {"policy": "rewrite", "verdict": "pass", "detail": "/orders/7 becomes /v2/7"},
     ],
     "limits": [
-        {"name": "per-address", "key": "client_ip", "value": "203.0.113.9", "rate": "100/s", "phase": "before auth"},
-        {"name": "per-consumer", "key": "consumer", "value": "mobile-app", "rate": "1000/m", "phase": "after auth"},
+        {
+            "name": "per-address", "key": "client_ip", "value": "203.0.113.9", "rate": "100/s", "burst": 200,
+            "phase": "before auth", "shadow": False,
+        },
+        {
+            "name": "per-consumer", "key": "consumer", "value": "mobile-app", "rate": "1000/m", "burst": 100,
+            "phase": "after auth", "shadow": False,
+        },
     ],
     "cache": None,
-    "version": 7,
-}
+}  # fmt: skip
 
 
 def fleet(now: float) -> dict[str, Any]:
     def gateway(name: str, me: bool) -> dict[str, Any]:
         return {
             "instance": name, "id": name, "version": 7, "hash": "9f2c61d0ab53e7714c0de8842a1b7f63", "at": now,
-            "workers": 2, "error": None, "me": me,
+            "workers": {"serving": 2, "of": 2}, "error": "", "me": me,
         }  # fmt: skip
 
     return {
         "instances": [gateway("edge-1", True), gateway("edge-2", False)],
-        "store": {"kind": "redis", "up": True, "error": None},
+        "store": {"kind": "redis", "up": True, "error": ""},
     }
 
 

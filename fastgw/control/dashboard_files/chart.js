@@ -28,6 +28,9 @@ export class Chart {
   }
 
   update(points, marks) {
+    const same = this.plot && points.length === this.points.length && marks.length === this.marks.length &&
+      points[points.length - 1]?.at === this.points[this.points.length - 1]?.at;
+    if (same) return; // the page reads more often than the gateway samples
     this.points = points;
     this.marks = marks;
     this.nothing.hidden = points.length > 0;
@@ -75,7 +78,7 @@ export class Chart {
       legend: { show: false }, cursor: { y: false, drag: { setScale: false }, points: { size: 6 }, sync: { key: SYNC } },
       scales: { x: { time: true, range: window_ }, y: this.log ? { distr: 3, range: decades } : { range: fromZero } },
       axes: [
-        { ...axis, size: 30, values: (_, times) => times.map((at) => clock(at).slice(0, 5)), space: 70 },
+        { ...axis, size: 30, values: (plot, times) => moments(plot, times), space: 80 },
         { ...axis, size: 62, values: (_, values) => values.map((value) => this.tick(value)) },
       ],
       series: [{}, ...this.series.map((one, index) => ({
@@ -141,6 +144,12 @@ export class Chart {
       this.canvas.setAttribute("aria-label", `${this.name}, ${clock(point.at)}: ${said}`);
     }
   }
+}
+
+/** With seconds while the picture is of a few minutes only. */
+function moments(plot, times) {
+  const close = plot.scales.x.max - plot.scales.x.min < 300;
+  return times.map((at) => clock(at).slice(0, close ? 8 : 5));
 }
 
 /** At least a minute, so that the first points are not one vertical line. */

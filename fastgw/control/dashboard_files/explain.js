@@ -1,14 +1,12 @@
 // Explain: a request in, and what would become of it, step by step.
 
 import { byId, chip, fill, h, problemOf } from "./dom.js";
-import { count } from "./format.js";
+import { count, named } from "./format.js";
 import { meaning, tone } from "./reasons.js";
+import { circuit, health } from "./targets.js";
 
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
 const VERDICTS = { pass: ["good", "✓"], refuse: ["bad", "✕"], shadow: ["warn", "◐"], skipped: ["", "–"] };
-// Shown in a place of their own; whatever else an answer has is shown as it is.
-const PLACED = new Set(["route", "status", "reason", "source", "rule", "detail", "upstream", "candidates", "path", "headers",
-  "chain", "limits", "cache", "version", "targets"]);
 
 export class Explain {
   constructor({ api, go }) {
@@ -60,30 +58,31 @@ export class Explain {
 
   answer(found) {
     const passed = found.reason === "ok";
-    const rest = Object.fromEntries(Object.entries(found).filter(([name]) => !PLACED.has(name)));
     return [
       h("div", { class: `panel verdict ${tone(found.reason)}` },
         h("h3", {}, passed ? "It would be let through" : `It would be answered ${found.status ?? ""}`, " ", chip(found.reason, tone(found.reason))),
         h("p", {}, passed ? forwarded(found) : meaning(found.reason)),
-        found.detail ? h("p", {}, found.detail) : null,
+        found.detail ? h("p", { class: "muted" }, found.detail) : null,
         h("dl", { class: "pairs" }, pairs({
-          route: found.route || "none", "decided by": found.rule, "answered by": found.source,
-          upstream: found.upstream, path: found.path, cache: found.cache, version: found.version,
+          route: named(found.route), "decided by": found.rule, "answered by": found.source, consumer: found.consumer,
+          "seen from": found.client, cache: found.cache, version: found.version,
         }))),
       h("div", { class: "columns loose" },
-        h("div", {}, section("Steps", "In the order in which they happen; a refusal ends them.", list(found.chain).length ? h("ol", { class: "steps" }, list(found.chain).map(step)) : "No policy was reached.")),
-        h("div", {}, list(found.limits).length ? section("Limits", "Which buckets it would be counted in. A rehearsal takes nothing out of them.", h("ul", { class: "plain" }, list(found.limits).map(limit))) : null,
+        h("div", {},
+          section("Steps", "In the order in which they happen; a refusal ends them.",
+            found.chain.length ? h("ol", { class: "steps" }, found.chain.map(step)) : h("p", {}, "It did not come as far as a policy.")),
+          routes(found)),
+        h("div", {},
+          found.limits.length ? section("Limits", "The buckets it would be counted in. Nothing was taken out of them.", h("ul", { class: "plain" }, found.limits.map(limit))) : null,
           upstreams(found),
-          found.headers && entries(found.headers).length ? section("Forwarded headers", "As the upstream would see them; secrets are masked.",
-        h("dl", { class: "pairs" }, entries(found.headers).map(([name, value]) => [h("dt", {}, name), h("dd", {}, text(value))]))) : null,
-          Object.keys(rest).length ? section("More", "", h("dl", { class: "pairs" }, pairs(rest))) : null)),
+          Object.keys(found.headers).length ? section("Forwarded headers", "As the upstream would see them; secrets are masked.", h("dl", { class: "pairs" }, pairs(found.headers))) : null)),
     ];
   }
 }
 
-function forwarded({ upstream, path, status, source }) {
-  if (!upstream) return source === "gateway" ? `The route answers ${status} by itself.` : "";
-  return ["To the upstream ", h("strong", {}, upstream), path ? [" as ", h("code", {}, path)] : "", "."];
+function forwarded({ upstream, path, query, status }) {
+  if (!upstream) return `The route answers ${status} by itself.`;
+  return ["To the upstream ", h("strong", {}, upstream), path ? [" as ", h("code", {}, query ? `${path}?${query}` : path)] : "", "."];
 }
 
 function step(each) {
@@ -92,28 +91,29 @@ function step(each) {
     h("span", { class: "muted" }, each.verdict), each.detail ? h("div", {}, each.detail) : null);
 }
 
-function limit(each) {
-  const known = new Set(["name", "key", "kind", "value", "rate", "phase"]);
-  const rest = Object.entries(each).filter(([name]) => !known.has(name)).map(([name, value]) => `${name} ${text(value)}`).join(", ");
-  return h("li", {}, h("strong", {}, each.name), " ", chip(each.kind || each.key || ""), " ", h("code", {}, text(each.value ?? "")), " ",
-    h("span", { class: "muted" }, [each.rate, each.phase, rest].filter(Boolean).join(" · ")));
-}
-
-function upstreams(found) {
-  const weights = entries(found.candidates);
-  const targets = list(found.targets);
-  if (weights.length < 2 && !targets.length) return null;
-  const all = weights.reduce((sum, [, weight]) => sum + Number(weight), 0);
-  return section("Where it would go", "", [
-    weights.length > 1 ? h("ul", { class: "plain" }, weights.map(([name, weight]) => h("li", {}, h("strong", {}, name), ` ${count((100 * weight) / all)} %`))) : null,
-    targets.length ? h("ul", { class: "plain" }, targets.map((each) => h("li", {}, typeof each === "object" ? pairsInline(each) : String(each)))) : null,
+function routes({ route, match, others }) {
+  if (!match && !others.length) return null;
+  return section(match ? "Why this route" : "The nearest routes", match ? "" : "None of them took it, and why.", [
+    match ? h("p", {}, h("strong", {}, route), " takes ", h("code", {}, match.path),
+      match.methods.length ? `, ${match.methods.join(", ")}` : "", match.hosts.length ? `, for ${match.hosts.join(", ")}` : "",
+      match.headers.length ? `, with ${match.headers.join(", ")}` : "", ".") : null,
+    others.length ? h("ul", { class: "plain" }, others.map((each) => h("li", {}, h("strong", {}, each.route), " ", h("span", { class: "muted" }, each.misses.join("; "))))) : null,
   ]);
 }
 
-function pairsInline(each) {
-  return [h("code", {}, each.target || each.url || each.name || ""), " ",
-    h("span", { class: "muted" }, Object.entries(each).filter(([name, value]) => !["target", "url", "name"].includes(name) && value !== null)
-      .map(([name, value]) => `${name} ${text(value)}`).join(", "))];
+function limit(each) {
+  return h("li", {}, h("strong", {}, each.name), " ", chip(each.key), " ", h("code", {}, each.value), " ",
+    h("span", { class: "muted" }, [each.rate, each.burst && `burst ${each.burst}`, each.phase, each.shadow && "shadow: counts, and never refuses"].filter(Boolean).join(" · ")));
+}
+
+function upstreams({ candidates, targets, upstream }) {
+  if (candidates.length < 2 && !targets.length) return null;
+  const all = candidates.reduce((sum, each) => sum + each.weight, 0);
+  return section("Where it would go", "", [
+    candidates.length > 1 ? h("ul", { class: "plain" }, candidates.map((each) => h("li", {}, h("strong", {}, each.upstream), ` ${count((100 * each.weight) / all)} % of such requests`))) : null,
+    targets.length ? h("p", { class: "label" }, `Targets of ${upstream} now`) : null,
+    h("ul", { class: "plain" }, targets.map((each) => h("li", {}, h("code", {}, each.target || each.url), " ", health(each), " ", each.breaker ? circuit(each.breaker, each.forced) : null))),
+  ]);
 }
 
 function section(title, about, ...content) {
@@ -122,22 +122,7 @@ function section(title, about, ...content) {
 
 function pairs(values) {
   return Object.entries(values).filter(([, value]) => value !== null && value !== undefined && value !== "")
-    .map(([name, value]) => [h("dt", {}, name), h("dd", {}, text(value))]);
-}
-
-function text(value) {
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
-}
-
-function list(value) {
-  return Array.isArray(value) ? value : [];
-}
-
-/** Of {name: value}, of [[name, value]] and of [{name, value}] alike. */
-function entries(value) {
-  if (!value) return [];
-  if (!Array.isArray(value)) return Object.entries(value);
-  return value.map((each) => (Array.isArray(each) ? each : [each.name ?? each.upstream, each.value ?? each.weight]));
+    .map(([name, value]) => [h("dt", {}, name), h("dd", {}, typeof value === "object" ? JSON.stringify(value) : String(value))]);
 }
 
 function headersOf(lines) {

@@ -69,6 +69,11 @@ export function plural(number, one, many) {
   return `${count(number)} ${number === 1 ? one : many || `${one}s`}`;
 }
 
+/** What no route has matched is a row of its own. */
+export function named(route) {
+  return !route || route === "-" ? "no route" : route;
+}
+
 function known(value) {
   return typeof value === "number" && Number.isFinite(value);
 }

@@ -1,7 +1,7 @@
 // The live tail: filters, lines as they come, and what becomes of a line that is chosen.
 
 import { byId, chip, fill, h, link, problemOf } from "./dom.js";
-import { clock, millis, plural } from "./format.js";
+import { clock, millis, named, plural } from "./format.js";
 import { REASONS, meaning, tone } from "./reasons.js";
 
 const KEPT = 300; // lines on the page
@@ -169,7 +169,7 @@ export class Live {
       h("span", { class: `status ${statusTone(found)}` }, found.status),
       h("span", { class: "method" }, found.method),
       h("span", { class: "path" }, h("span", { class: "muted" }, found.host), found.path),
-      h("span", { class: "route" }, found.route || "no route"),
+      h("span", { class: "route" }, named(found.route)),
       found.reason === "ok" ? h("span", { class: "muted reason" }, "ok") : h("span", { class: "reason" }, chip(found.reason, tone(found.reason))),
       h("span", { class: "took", title: "In all; of which ours" }, millis(found.duration_ms), h("span", { class: "muted" }, ` · ${millis(found.gateway_ms)}`)),
       h("span", { class: "target muted" }, found.target || found.source));

@@ -3,7 +3,7 @@
 import { troubles } from "./attention.js";
 import { Chart } from "./chart.js";
 import { byId, chip, fill, h, link } from "./dom.js";
-import { bytes, clock, count, millis, rate, share, span } from "./format.js";
+import { bytes, clock, count, millis, named, rate, share, span } from "./format.js";
 import { meaning, tone } from "./reasons.js";
 import { Table } from "./table.js";
 
@@ -44,7 +44,7 @@ export class Overview {
       empty: "Nothing was refused and nothing failed.",
       columns: [
         { id: "reason", title: "Reason", value: (row) => row.reason, wide: true, cell: (row) => this.reason(row) },
-        { id: "route", title: "Route", value: (row) => row.route, cell: (row) => row.route || "none" },
+        { id: "route", title: "Route", value: (row) => row.route, cell: (row) => named(row.route) },
         RATE("per_s", "Per second"),
         { id: "total", title: "In all", number: true, value: (row) => row.total, cell: (row) => count(row.total) },
       ],
@@ -53,7 +53,7 @@ export class Overview {
       caption: "Limits", key: (row) => `${row.route} ${row.limit}`, sort: ["refused_s", true],
       empty: ["No limit has decided anything yet. Limits are set with ", h("code", {}, "limits:"), " on a route, or for all of them."],
       columns: [
-        { id: "limit", title: "Limit", value: (row) => row.limit, cell: (row) => [row.limit, row.route ? h("span", { class: "muted" }, ` on ${row.route}`) : null] },
+        { id: "limit", title: "Limit", value: (row) => row.limit, cell: (row) => [row.limit, row.route && row.route !== "-" ? h("span", { class: "muted" }, ` on ${row.route}`) : null] },
         RATE("admitted_s", "Let through/s"),
         RATE("refused_s", "Refused/s", "", "is-warn"),
         RATE("shadow_s", "Shadow/s", "What a limit with mode: shadow would have refused"),
@@ -64,7 +64,7 @@ export class Overview {
       caption: "Routes", key: (row) => row.route, sort: ["requests_s", true],
       empty: "No exchange in the last ten seconds. Send one, or look whether clients reach this gateway at all.",
       columns: [
-        { id: "route", title: "Route", value: (row) => row.route, wide: true, cell: (row) => link(row.route || "none", () => go("live", { route: row.route }), "Watch live") },
+        { id: "route", title: "Route", value: (row) => row.route, wide: true, cell: (row) => link(named(row.route), () => go("live", { route: row.route }), "Watch live") },
         RATE("requests_s", "Requests/s"), RATE("refused_s", "Refused/s", "", "is-warn"), RATE("errors_s", "5xx/s", "", "is-bad"),
         MS("p50_ms", "p50", "Half of the exchanges took at most this long"), MS("p99_ms", "p99"),
         MS("own_p99_ms", "Ours p99", "What the gateway itself added"),
@@ -89,7 +89,7 @@ export class Overview {
         { id: "instance", title: "Gateway", value: (row) => row.instance, cell: (row) => [row.instance, row.me ? h("span", { class: "muted" }, " (this one)") : null] },
         { id: "version", title: "Version", number: true, value: (row) => row.version, cell: (row) => `v${row.version}` },
         { id: "hash", title: "Hash", cell: (row) => h("code", {}, String(row.hash || "").slice(0, 12)) },
-        { id: "workers", title: "Workers", number: true, cell: (row) => count(Array.isArray(row.workers) ? row.workers.length : row.workers) },
+        { id: "workers", title: "Workers", number: true, cell: (row) => `${row.workers.serving} of ${row.workers.of}` },
         { id: "at", title: "Seen", cell: (row) => clock(row.at) },
         { id: "error", title: "Trouble", wide: true, cell: (row) => (row.error ? h("span", { class: "is-bad" }, row.error) : "none") },
       ],
@@ -183,6 +183,7 @@ export class Overview {
 
 /** Counting locally is no trouble where there is no store. */
 function modes(mode, shared) {
-  return Object.entries(mode || {}).filter(([, workers]) => workers > 0)
+  const chips = Object.entries(mode || {}).filter(([, workers]) => workers > 0)
     .map(([name, workers]) => [chip(`${name} ×${workers}`, name === "redis" ? "good" : shared || name !== "local" ? "warn" : ""), " "]);
+  return chips.length ? chips : h("span", { class: "muted" }, "nothing now");
 }

@@ -1,9 +1,10 @@
 // The services: how they do, what each worker's breaker thinks, and overruling it for a time.
 
 import { question } from "./dialogs.js";
-import { byId, chip, fill, h, link } from "./dom.js";
-import { clock, count, millis, plural, rate, span } from "./format.js";
+import { byId, fill, h, link } from "./dom.js";
+import { clock, count, millis, plural, rate } from "./format.js";
 import { Table } from "./table.js";
+import { circuit, health } from "./targets.js";
 
 const SHOWN = 50; // cards at a time: those in trouble come first, the rest is found by name
 const STATES = {
@@ -159,36 +160,6 @@ function buttons(forced, act) {
   return h("span", { class: "actions" },
     h("button", { type: "button", class: "small", onclick: () => act("open") }, "Force…"),
     forced ? h("button", { type: "button", class: "small", onclick: () => act("auto") }, "Release…") : null);
-}
-
-/** What the workers think, together where they agree. */
-function circuit(heard, forced) {
-  const groups = new Map();
-  for (const each of heard) {
-    const key = `${each.state} ${each.cause}`;
-    if (!groups.has(key)) groups.set(key, { ...each, workers: [] });
-    groups.get(key).workers.push(each);
-  }
-  const parts = [...groups.values()].map((group) => {
-    const probe = Math.min(...group.workers.map((each) => each.probe_at || Infinity));
-    const words = [
-      group.workers.length < heard.length ? `in ${plural(group.workers.length, "worker")} of ${heard.length}` : "",
-      group.cause,
-      Number.isFinite(probe) ? `next probe ${clock(probe)}` : "",
-    ].filter(Boolean).join(", ");
-    return h("span", { class: "group" }, chip(group.state.replace("_", " "), TONES[group.state] || "warn"), words ? h("span", { class: "muted" }, ` ${words}`) : null, " ");
-  });
-  return [parts.length ? parts : h("span", { class: "muted" }, "no worker has spoken "),
-    forced ? chip(`forced ${forced.state} until ${clock(forced.until)}`, "forced") : null];
-}
-
-const TONES = { closed: "good", open: "bad", half_open: "warn" };
-
-function health(row) {
-  if (!row.target) return h("span", { class: "is-bad" }, row.cause || "the name has no address");
-  if (row.healthy === null) return h("span", { class: "muted", title: "Add health: to the upstream to have it checked" }, "not checked");
-  return [chip(row.healthy ? "healthy" : "unhealthy", row.healthy ? "good" : "bad"), " ",
-    h("span", { class: "muted" }, [row.cause, row.changed_at ? `for ${span(Date.now() / 1000 - row.changed_at)}` : ""].filter(Boolean).join(", "))];
 }
 
 function trouble(upstream) {

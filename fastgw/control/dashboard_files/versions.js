@@ -124,12 +124,13 @@ function changes(found) {
 
 function difference(found, title) {
   const rows = [
-    ...(found.removed || []).map((each) => line("removed", "−", each, each.from ?? each.value, undefined)),
-    ...(found.added || []).map((each) => line("added", "+", each, undefined, each.to ?? each.value)),
+    ...(found.removed || []).map((each) => line("removed", "−", each, each.value, undefined)),
+    ...(found.added || []).map((each) => line("added", "+", each, undefined, each.value)),
     ...(found.changed || []).map((each) => line("changed", "~", each, each.from, each.to)),
   ];
   return h("div", { class: "difference" }, h("p", { class: "label" }, title),
     rows.length ? h("ul", {}, rows.slice(0, LINES)) : h("p", { class: "muted" }, "They have the same content."),
+    found.truncated ? h("p", { class: "muted" }, "There is more than can be shown: these are the first of each kind.") : null,
     rows.length > LINES ? h("p", { class: "muted" }, `and ${rows.length - LINES} more`) : null);
 }
 
