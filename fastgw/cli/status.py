@@ -18,7 +18,7 @@ _PATIENCE: Final = 10.0
 WORKERS: Final = (
     "WORKER", "STATE", "VERSION", "SINCE", "UP", "CONNECTIONS", "IN FLIGHT", "LAG", "MEMORY", "PID", "RESPAWNS",
 )  # fmt: skip
-FLEET: Final = ("INSTANCE", "VERSION", "HASH", "HEARD", "WORKERS", "")
+FLEET: Final = ("INSTANCE", "VERSION", "HASH", "SINCE", "WORKERS", "")
 
 
 @click.command("status", short_help="What is served, by whom, and what is wrong.")
@@ -169,12 +169,12 @@ def _fleet(fleet: Any, now: float) -> list[str]:
 
 def _instance(each: Mapping[str, Any], now: float) -> Sequence[str]:
     note = f"refused: {visible(each['error'])}" if each.get("error") else "this one" if each.get("me") else ""
-    at, workers = each.get("at"), each.get("workers", "-")
+    at, workers = each["at"], each["workers"]
     return (
         visible(each["instance"]),
         str(each["version"]),
         str(each["hash"])[:12],
-        f"{span(max(0.0, now - at))} ago" if isinstance(at, int | float) else "-",
-        f"{workers.get('serving')}/{workers.get('of')}" if isinstance(workers, dict) else visible(workers),
+        span(max(0.0, now - at)) if at else "-",
+        f"{workers['serving']}/{workers['of']}",
         note,
     )

@@ -88,7 +88,7 @@ class Lines:
     def notice(self, text: str) -> None:
         notice = json.loads(text)
         where = "control" if notice["worker"] is None else f"worker {notice['worker']}"
-        said = visible(notice["text"], 300)
+        said = visible(audited(notice["text"]), 300)
         said = said if said.startswith(f"{where}:") else f"{where}: {said}"
         self._say(self._paint(f"{'':12} --- {said}", "cyan"))
 
@@ -107,6 +107,24 @@ class Lines:
     def _say(self, text: str) -> None:
         self._out.write(text + "\n")
         self._out.flush()
+
+
+def audited(text: str) -> str:
+    """The JSON of an audit line as a sentence; any other text as it is."""
+    if not text.startswith("audit: "):
+        return text
+    try:
+        line = json.loads(text.removeprefix("audit: "))
+        words = f"{line['what']} by {line['by']}: {line['outcome']}"
+        if line.get("reason"):
+            words += f": {line['reason']}"
+        elif "version" in line:
+            words += f", version {line['version']}"
+        names = line.get("changes", {}).get("names")
+        words += f" ({', '.join(names)})" if names else ""
+        return words + (f": {line['note']}" if line.get("note") else "")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return text
 
 
 class Json:

@@ -101,15 +101,16 @@ def test_a_worker_that_is_late_stands_out() -> None:
 
 
 def test_a_fleet_is_a_table() -> None:
-    me = {"instance": "a", "version": 7, "hash": "abc", "at": NOW - 1, "workers": 2, "error": None, "me": True}
-    other = {**me, "instance": "b", "version": 6, "workers": {"serving": 1, "of": 2}, "error": "x", "me": False}
+    me = {"instance": "a", "version": 7, "hash": "abc", "at": NOW - 1, "workers": {"serving": 2, "of": 2},
+          "error": "", "me": True}  # fmt: skip
+    other = {**me, "instance": "b", "version": 6, "workers": {"serving": 1, "of": 2}, "error": "x", "at": 0, "me": False}
     assert "INSTANCE" not in said(fleet={"instances": [me], "store": {"kind": "file", "up": True}})
     text = said(fleet={"instances": [me, other], "store": {"kind": "redis", "up": True}})
     rows = [" ".join(line.split()) for line in text.splitlines()[-3:]]
     assert rows == [
-        "INSTANCE VERSION HASH HEARD WORKERS",
-        "a 7 abc 1.0 s ago 2 this one",
-        "b 6 abc 1.0 s ago 1/2 refused: x",
+        "INSTANCE VERSION HASH SINCE WORKERS",
+        "a 7 abc 1.0 s 2/2 this one",
+        "b 6 abc - 1/2 refused: x",
     ]
     assert "WORKER" in said(workers=[])
 

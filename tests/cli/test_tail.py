@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from fastgw.cli.figures import Paint
-from fastgw.cli.tail import HEADER, Lines, command, line
+from fastgw.cli.tail import HEADER, Lines, audited, command, line
 from tests.cli.fake_admin import EXCHANGE, FakeAdmin, fake_admin
 from tests.cli.terminal import PATIENCE, ROOT, terminal
 
@@ -136,6 +136,30 @@ def test_what_was_left_out_is_said_once_in_a_while() -> None:
     assert [each.strip() for each in out.getvalue().splitlines()] == ["... 5 more not shown", "... 10 more not shown"]
     lines.end()
     assert len(out.getvalue().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        (
+            {"what": "publish", "by": "api, 127.0.0.1", "outcome": "accepted", "version": 8, "note": "blue",
+             "changes": {"parts": 1, "names": ["route:orders"]}},
+            "publish by api, 127.0.0.1: accepted, version 8 (route:orders): blue",
+        ),
+        (
+            {"what": "reload", "by": "signal", "outcome": "refused", "version": 7, "reason": "invalid_document"},
+            "reload by signal: refused: invalid_document",
+        ),
+        ({"what": "x"}, 'audit: {"what": "x"}'),
+    ],
+)  # fmt: skip
+def test_an_audit_line_is_a_sentence(line: dict[str, Any], text: str) -> None:
+    assert audited(f"audit: {json.dumps(line)}") == text
+
+
+@pytest.mark.parametrize("text", ["control: audit: {}", "audit: {", "audit: []", "audit: 7"])
+def test_any_other_text_stays(text: str) -> None:
+    assert audited(text) == text
 
 
 def test_in_a_terminal_there_are_colours_and_ctrl_c_ends_it_quietly(fake: FakeAdmin) -> None:
