@@ -23,6 +23,7 @@ from fastgw.control.openapi import description
 from fastgw.control.operator_log import OperatorLog
 from fastgw.control.outcome import EditRefused, NoSuchVersion
 from fastgw.control.problems import errors, problem
+from fastgw.control.protocol import FIELDS, UNCACHED
 from fastgw.control.published import History
 from fastgw.control.reading import check_kind, read_body, read_if_match, read_query
 from fastgw.versions.version import Raced, StoreError
@@ -128,7 +129,6 @@ def _not_served(error: web.HTTPException) -> web.Response:
 
 
 async def _finish(request: web.Request, response: web.StreamResponse) -> None:
-    """On every answer: nobody sniffs it or keeps it unasked, and it does not say which library made it."""
-    response.headers["Server"] = "fastgw"
-    response.headers.setdefault("Cache-Control", "no-store")
-    response.headers["X-Content-Type-Options"] = "nosniff"
+    """What may be kept says so itself."""
+    response.headers.update(FIELDS)
+    response.headers.setdefault("Cache-Control", UNCACHED)

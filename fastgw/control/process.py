@@ -46,6 +46,7 @@ from fastgw.control.operator_log import OperatorLog
 from fastgw.control.overview import Overview
 from fastgw.control.parts_api import PartsApi
 from fastgw.control.peers import SUPERVISOR, Peers
+from fastgw.control.protocol import AdminProtocol
 from fastgw.control.published import History, Published
 from fastgw.control.publisher import Publisher
 from fastgw.control.readiness import Readiness
@@ -192,15 +193,14 @@ class Control:
     async def run(self) -> None:
         self._peers.attach(SUPERVISOR, self._context.supervisor_pid, self._context.supervisor)
         self._follow(self._history.current.document)
-        runner = web.AppRunner(
-            self._api.application(),
-            access_log=None,
-            shutdown_timeout=_LAST_ANSWERS,
-            keepalive_timeout=IDLE_TIMEOUT,
-        )
+        runner = web.AppRunner(self._api.application(), shutdown_timeout=_LAST_ANSWERS)
         await runner.setup()
-        assert runner.server is not None  # set up just now
-        server = await self._loop.create_server(self._doors.guard(runner.server), sock=self._context.admin)
+        web_server = runner.server
+        assert web_server is not None  # set up just now
+        server = await self._loop.create_server(
+            self._doors.guard(lambda: AdminProtocol(web_server, self._loop, self._log, IDLE_TIMEOUT)),
+            sock=self._context.admin,
+        )
         self._start(self._watch_workers())
         self._start(self._overview.run())
         self._start(self._instances.run())
