@@ -21,8 +21,9 @@ _URL: Final = re.compile(r"(?:https?)://(?P<authority>[^/?#]*)(?P<target>[^#]*)(
 _METHOD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PORT: Final = re.compile(r".*:([0-9]{1,5})")
 _HOW: Final = 'write a method and a URL, as in "GET https://api.example.com/orders/7"'
-# What would end a field line or the head: everything else is the parser's to judge, as it is a client's.
-_BREAKS_SEARCH: Final = re.compile(r"[\r\n\0]")
+# What would end a field line or the head, or is no text (half of a pair): everything else is the parser's to judge, as it
+# is a client's.
+_BREAKS_SEARCH: Final = re.compile("[\r\n\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ def header_field(name: str, value: str) -> tuple[str, str]:
     if not rules.TOKEN.fullmatch(name.encode("utf-8", "replace")):
         raise ValueError(f"{shown(name)} is no header name; write letters, digits and dashes")
     if _BREAKS_SEARCH.search(value):
-        raise ValueError(f"the value of the header {name} holds a line break; write it in one line")
+        raise ValueError(f"the value of the header {name} holds a line break, or no text; write it in one line")
     return name, value
 
 

@@ -165,7 +165,7 @@ class Rehearsal:
             reason=exchange.reason.value,
             source=(exchange.source if sent is None else Source.UPSTREAM).value,
             rule=exchange.rule,
-            detail=_detail(exchange, client.written),
+            detail=_detail(exchange, client.written) or self._refused(exchange),
             upstream=exchange.upstream or None,
             candidates=tuple(Share(name, weight) for name, weight in split.items()) if split else (),
             path=path,
@@ -185,6 +185,11 @@ class Rehearsal:
         first = [Step(_GATEWAY_LIMITS, PASS, ", ".join(names))] if whole is not None and names else []
         return (*first, *steps, *skipped(self._table.chain, len(steps)))
 
+    def _refused(self, exchange: Exchange) -> str:
+        """The same, where the answer has no body to say it (HEAD): by the policy that refused."""
+        steps = self._trace.steps
+        return steps[-1].detail if exchange.reason is not Reason.OK and steps else ""
+
     def _forwarded(
         self, exchange: Exchange, route: Route | None, client: Client
     ) -> tuple[str | None, str | None, dict[str, str]]:
@@ -197,7 +202,7 @@ class Rehearsal:
         path, mark, query = line.split(b" ")[1].partition(b"?")
         made: dict[str, str] = {}
         for _, whole in lines_of(block[:-2]):
-            name, _, value = whole[:-2].decode("latin-1").partition(":")
+            name, _, value = _text(whole[:-2]).partition(":")
             shown = MASK if is_secret(name, self._key_header) else value.strip()
             made[name] = f"{made[name]}, {shown}" if name in made else shown
         return path.decode("latin-1"), query.decode("latin-1") if mark else None, made
@@ -213,6 +218,13 @@ def _wanted(exchange: Exchange) -> Wanted | None:
     if head is None or exchange.path == b"*":
         return None
     return Wanted(exchange.method, exchange.host, exchange.path, head.fields)
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
 
 
 def _detail(exchange: Exchange, written: bytes) -> str:

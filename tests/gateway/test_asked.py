@@ -66,7 +66,7 @@ def test_the_port_of_the_url(authority: str, port: int) -> None:
     assert parse_request(f"GET http://{authority}/").port == port
 
 
-@pytest.mark.parametrize("value", ["a\r\nb", "a\nb", "a\rb", "a\0b", "\n"])
+@pytest.mark.parametrize("value", ["a\r\nb", "a\nb", "a\rb", "a\0b", "\n", "a\ud800", "\udcff"])
 def test_no_value_can_begin_another_field(value: str) -> None:
     with pytest.raises(ValueError, match="the header X holds a line break") as caught:
         header_field("X", value)

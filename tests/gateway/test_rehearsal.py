@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fastgw.clock import ManualClock
+from fastgw.errors import Reason
 from fastgw.gateway.asked import parse_request
 from fastgw.gateway.document.masking import MASK
 from fastgw.gateway.rehearsal import Rehearsal, Rehearsed
@@ -326,3 +329,50 @@ def test_the_engine_of_a_worker_says_the_same(
     assert outcome.rule == exchange.rule
     assert (outcome.status or 0) == exchange.status
     assert (outcome.upstream or "") == exchange.upstream
+
+
+def test_a_refusal_without_a_body_says_why_all_the_same(rehearsal: Rehearsal) -> None:
+    outcome = run(rehearsal, "HEAD /full/7")
+    assert (outcome.reason, outcome.detail.partition(";")[0]) == ("missing_credentials", "the credential is missing")
+
+
+def test_fields_that_are_no_ascii_are_shown_as_what_they_are(rehearsal: Rehearsal) -> None:
+    assert run(rehearsal, "GET /open/x", {"X-Name": "Zoë"}).headers["X-Name"] == "Zoë"
+
+
+REASONS = {reason.value for reason in Reason}
+SOME_PATHS = st.sampled_from(["/open/", "/full/", "/split/", "/gone", "/small", "/", "/..", "/%2e%2e/", "?"])
+VISIBLE = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=20)
+VALUES = st.text(max_size=30) | st.sampled_from([KEY, "chunked", "7", "close", "a, b", "websocket", "Bearer x", "https://a"])
+NAMES = st.sampled_from(
+    ["Host", "Authorization", "X-API-Key", "Connection", "Content-Length", "Transfer-Encoding", "Upgrade", "Expect",
+     "Origin", "X-Forwarded-For", "traceparent", "X-Request-Id", "X_Under", "Access-Control-Request-Method"]
+) | st.text(max_size=10)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    method=st.sampled_from(["GET", "HEAD", "POST", "OPTIONS", "CONNECT", "BREW"]),
+    path=st.builds(str.__add__, SOME_PATHS, VISIBLE | st.text(max_size=5)),
+    headers=st.lists(st.tuples(NAMES, VALUES), max_size=5),
+    client=st.sampled_from(["203.0.113.9", "10.0.0.1", "::1"]),
+)
+def test_whatever_can_be_asked_has_an_outcome(
+    shared: Rehearsal, method: str, path: str, headers: list[tuple[str, str]], client: str
+) -> None:
+    """An outcome or a ValueError in words; never a traceback, never something that JSON cannot carry."""
+    try:
+        request = parse_request(f"{method} http://localhost{path}", headers, client)
+    except ValueError as error:
+        assert str(error)
+        return
+    outcome = shared.run(request)
+    assert outcome.reason in REASONS
+    assert (outcome.status is None) == (outcome.path is not None)
+    assert json.loads(json.dumps(outcome.plain()))["reason"] == outcome.reason
+    assert shared.run(request).reason == outcome.reason
+
+
+@pytest.fixture(scope="module")
+def shared(snapshot: Snapshot) -> Rehearsal:
+    return Rehearsal(snapshot, ManualClock())

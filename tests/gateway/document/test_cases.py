@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fastgw.config.errors import ConfigError
+from fastgw.config.yaml import parse
 from fastgw.gateway.document.cases import MAX_CASES, failures, issued_at
 from fastgw.gateway.document.load import load_plain
 from fastgw.gateway.document.model import Document
@@ -14,6 +16,7 @@ from fastgw.gateway.document.process import CaseOptions
 from tests.support.tokens import ABSENT, Key, Signer, ec_key
 
 Plain = dict[str, Any]
+EXAMPLE = Path(__file__).with_name("example.yaml")
 Problems = Callable[..., list[str]]
 
 SECRET = "0123456789abcdef" * 2
@@ -217,3 +220,15 @@ def test_as_many_tests_as_there_may_be(plain: Plain) -> None:
 
 def test_a_document_without_tests_is_not_even_compiled(plain: Plain) -> None:
     assert failures(document(plain, 0)) == []
+
+
+def test_the_tests_of_the_example_pass() -> None:
+    plain: Plain = parse(EXAMPLE.read_bytes(), "example", {}).plain
+    plain = {key: value for key, value in plain.items() if key != "cache"}
+    for route in plain["routes"]:
+        route.pop("cache", None)
+    made = load_plain({**plain, "store": "file:/x"}, "the example")
+    assert len(made.base.tests) == 4
+    plain["routes"][1]["match"]["path"] = "/catalogue/*"
+    with pytest.raises(ConfigError, match=r'tests\[1\]\.expect\.route: expected route "catalog", but there is no route'):
+        load_plain({**plain, "store": "file:/x"}, "the example")
