@@ -68,6 +68,7 @@ class Fleet:
         self._clock = clock
         self._log = log
         self._file_is_waiting = not from_store
+        self._file_was_tried = False
         # What is wrong.
         self.up: bool | None = None  # None: not asked yet
         self._error = ""
@@ -104,15 +105,22 @@ class Fleet:
             return
         try:
             number = await asyncio.to_thread(self._sharing.store.newest_number)
-            came_back = self._note(True, "")
-            await self._catch_up(self._sharing, number, came_back)
+        except StoreError as error:
+            self._file_was_tried = False
+            self._note(False, str(error))
+            return
+        try:
+            await self._catch_up(self._sharing, number)
             await self._announce(self._sharing.register)
         except StoreError as error:
             self._note(False, str(error))
+        else:
+            self._note(True, "")
 
-    async def _catch_up(self, sharing: Sharing, number: int, came_back: bool) -> None:
-        if self._file_is_waiting and came_back:
-            # It may be a new one, and it is known how to find that out.
+    async def _catch_up(self, sharing: Sharing, number: int) -> None:
+        if self._file_is_waiting and not self._file_was_tried:
+            # It may be a new one. Once for each outage, since it may be wrong too.
+            self._file_was_tried = True
             outcome = await self._publisher.reload("the store can be reached")
             self._file_is_waiting = not outcome.ok
         current = self._history.current.version
@@ -150,15 +158,14 @@ class Fleet:
             "put back: the store had lost it", False, document.plain,
         )  # fmt: skip
 
-    def _note(self, up: bool, error: str) -> bool:
-        """Each change once, not each failure. Whether it has become usable."""
+    def _note(self, up: bool, error: str) -> None:
+        """Each change once, not each failure."""
         changed = up is not self.up
         if changed and not up:
             self._log.say(f"control: {error}; what is served stays")
         elif changed and self.up is False:
             self._log.say("control: the version store can be used again")
         self.up, self._error = up, error
-        return changed and up
 
     # --- announcing ---
 

@@ -23,6 +23,7 @@ from fastgw.versions.version import Changes, Entry, Raced, StoreError, Version
 # Of all contents, compressed: 10,000 routes take 0.3 MB, so that is 200 versions of them, and all 1,000 of most.
 MOST_BYTES: Final = 64 * 1024 * 1024
 MAX_CONTENT: Final = 256 * 1024 * 1024  # bytes of one document; more is no document of ours
+MOST_FILES: Final = 10_000
 _ATTEMPTS: Final = 20  # of one that takes any number
 
 # KEYS: heads, contents. In the hash of heads two fields are no numbers: `last`, and `from_file` (the newest of a file).
@@ -69,6 +70,13 @@ if not head and tonumber(ARGV[1]) then return false end
 return {number, head, content}
 """
 
+# Names may be random ones, of machines that never come again.
+_NOTE_FILE: Final = """\
+if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[3]) then redis.call('DEL', KEYS[1]) end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+return 1
+"""
+
 # Puts a version back under its own number, where the store knows none as new: it lost what it had.
 _RESTORE: Final = """\
 local last = tonumber(redis.call('HGET', KEYS[1], 'last') or '0')
@@ -106,6 +114,7 @@ class RedisStore:
     ) -> None:
         self._server = server
         self._keys = (f"{prefix}{{versions}}:heads", f"{prefix}{{versions}}:contents")
+        self._files = f"{prefix}{{versions}}:files"
         self._clock = SystemClock() if clock is None else clock
         self._kept = kept
         self._most_bytes = most_bytes
@@ -171,6 +180,17 @@ class RedisStore:
         words = (entry.number - 1, entry.number, head, content, int(entry.from_file))
         answer: int = self._script(_ADD, *words, self._kept, self._most_bytes)
         return answer
+
+    # --- the files of the machines ---
+
+    def file_of(self, instance: str) -> str:
+        """The hash of the file that this gateway was last started with or told to read; empty: not known."""
+        found = self._server.ask(lambda client: client.hget(self._files, instance))
+        return "" if found is None else str(found, "ascii", "replace")
+
+    def note_file(self, instance: str, digest: str) -> None:
+        words = (self._files, instance, digest, MOST_FILES)
+        self._server.ask(lambda client: client.eval(_NOTE_FILE, 1, *words))
 
     # --- a server that forgets ---
 

@@ -195,6 +195,30 @@ async def test_a_store_that_is_away_is_said_once_and_caught_up_with(
     assert (await b.fleet.plain())["store"] == {"kind": "redis", "up": True, "error": ""}
 
 
+async def test_a_store_that_takes_nothing_is_followed_all_the_same(
+    machine: MakeMachine, valkey: Valkey, log: ReadableLog
+) -> None:
+    a, b = machine("a"), machine("b")
+    await a.fleet.look()
+    await b.fleet.look()
+    await a.publish(drain={"timeout": "3s"})
+    log.lines()
+    valkey.client().config_set("maxmemory", "1")
+    try:
+        await b.fleet.look()
+        await b.fleet.look()
+        b.clock.advance(2.0)
+        await b.fleet.look()
+    finally:
+        valkey.client().config_set("maxmemory", "0")
+    assert b.history.current.version == 2
+    assert (await b.fleet.plain())["store"]["up"] is False
+    (line,) = log.lines()
+    assert "OutOfMemoryError" in line
+    await b.fleet.look()
+    assert log.lines() == ["control: the version store can be used again"]
+
+
 async def test_a_start_without_the_store_reads_the_file_again_when_it_is_there(
     machine: MakeMachine, valkey: Valkey
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 from fastgw.clock import ManualClock
 from fastgw.versions.record import MAX_NOTE
 from fastgw.versions.redis_server import RedisServer
-from fastgw.versions.redis_store import RedisStore
+from fastgw.versions.redis_store import MOST_FILES, RedisStore
 from fastgw.versions.version import Changes, Raced, StoreAway, StoreError
 from tests.support.valkey import Valkey
 
@@ -152,6 +152,19 @@ def test_the_newest_of_the_file_is_given_back_as_such(store: RedisStore, valkey:
     valkey.client().flushall()
     assert store.newest_number() == 1
     assert store.newest_from_file() == one
+
+
+def test_files_are_remembered_by_machine(store: RedisStore, valkey: Valkey) -> None:
+    assert store.file_of("a") == ""
+    store.note_file("a", "h1")
+    store.note_file("b", "h2")
+    store.note_file("a", "h3")
+    assert (store.file_of("a"), store.file_of("b")) == ("h3", "h2")
+    valkey.client().hset(
+        "fastgw:{versions}:files", mapping={str(number): "h" for number in range(MOST_FILES)}
+    )
+    store.note_file("c", "h4")
+    assert (store.file_of("a"), store.file_of("c")) == ("", "h4")
 
 
 def damage(valkey: Valkey, how: str) -> None:

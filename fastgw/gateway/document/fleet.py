@@ -26,7 +26,7 @@ from fastgw.gateway.document.model import (
 from fastgw.gateway.document.options import BaseOptions
 from fastgw.gateway.document.process import EMBEDDED
 from fastgw.versions.redis_store import RedisStore
-from fastgw.versions.version import Changes, Entry, Version
+from fastgw.versions.version import Changes, Entry, StoreAway, Version
 
 # Where this machine listens, logs and keeps its things. All else is the fleet's.
 MACHINE: Final = ("instance", "workers", "listeners", "admin", "log", "store", "redis")
@@ -128,6 +128,19 @@ class FleetVersions:
         hashes = {key: part_hash(part) for key, part in split(common).items()}
         added = self._store.add(common, document_hash(hashes), by, note, from_file, changes, expected)
         return replace(added, plain=plain)
+
+    def is_unchanged(self, file: Document) -> bool:
+        """Whether this machine's file is what it was the last time that it was asked. While the files of a fleet are
+        changed one after the other, a gateway that starts with the old one must not undo the new one."""
+        return self._store.file_of(file.base.instance) == fleet_hash(file)
+
+    def note(self, file: Document) -> None:
+        """What is_unchanged compares with from now on; at worst an old file counts as new at some later start."""
+        try:
+            if not self.is_unchanged(file):
+                self._store.note_file(file.base.instance, fleet_hash(file))
+        except StoreAway:
+            pass
 
     def put_back(self, version: Version) -> None:
         self._store.put_back(replace(version, plain=fleet_part(version.plain)))

@@ -63,9 +63,12 @@ def chosen(store: VersionStore, file_document: Document, by: str) -> Version:
     """The version to serve; the file becomes one if it is new. Raises StoreError."""
     for _ in range(_ATTEMPTS):
         try:
-            return _chosen(store, file_document, by)
+            version = _chosen(store, file_document, by)
         except Raced:
-            pass  # what was published meanwhile may be this very file
+            continue  # what was published meanwhile may be this very file
+        if isinstance(store, FleetVersions):
+            store.note(file_document)
+        return version
     raise StoreAway("the store is busy: others publish all the time; try again")
 
 
@@ -84,10 +87,14 @@ def _chosen(store: VersionStore, document: Document, by: str) -> Version:
     number = store.newest_number()
     digest = _hash(store, document)
     published = store.newest_from_file()
-    if published is None or published.hash != digest:
+    if published is None or (published.hash != digest and not _is_old(store, document)):
         changes = _changes(store, document) if number else None
         return store.add(document.plain, digest, by, "from the file", True, changes, number)
     return published if published.number == number else store.newest() or published
+
+
+def _is_old(store: VersionStore, document: Document) -> bool:
+    return isinstance(store, FleetVersions) and store.is_unchanged(document)
 
 
 def _hash(store: VersionStore, document: Document) -> str:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -19,9 +18,12 @@ from fastgw.gateway.document.fleet import (
     own_part_of,
 )
 from fastgw.gateway.document.load import load_parts, load_plain
+from fastgw.gateway.document.model import Document
 from fastgw.gateway.document.options import BaseOptions
 from fastgw.gateway.document.publish import current
-from fastgw.versions.store import FileStore
+from fastgw.versions.redis_server import RedisServer
+from fastgw.versions.redis_store import RedisStore
+from tests.support.valkey import Valkey
 
 REDIS = {"store": "redis", "redis": {"url": "redis://127.0.0.1:1"}}
 OTHER_MACHINE: dict[str, Any] = {
@@ -85,10 +87,23 @@ def test_all_that_is_changed_is_said_at_once(plain: dict[str, Any]) -> None:
 # --- the store as one gateway sees it ---
 
 
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[Valkey]:
+    with Valkey() as server:
+        yield server
+
+
+@pytest.fixture
+def inner(valkey: Valkey) -> Iterator[RedisStore]:
+    valkey.client().flushall()
+    server = RedisServer(valkey.url, valkey.url)
+    yield RedisStore(server, "fastgw:", ManualClock())
+    server.close()
+
+
 def test_what_is_added_has_nothing_of_the_machine_and_what_is_read_has(
-    tmp_path: Path, plain: dict[str, Any]
+    inner: RedisStore, plain: dict[str, Any]
 ) -> None:
-    inner = FileStore(tmp_path, ManualClock())
     one, other = load_plain(plain, "one"), load_plain({**plain, **OTHER_MACHINE}, "other")
     mine = FleetVersions(inner, lambda: own_part_of(one))
     theirs = FleetVersions(inner, lambda: own_part_of(other))
@@ -106,8 +121,7 @@ def test_what_is_added_has_nothing_of_the_machine_and_what_is_read_has(
     assert [entry.hash for entry in theirs.list()] == [added.hash]
 
 
-def test_one_document_on_two_machines_is_one_version(tmp_path: Path, plain: dict[str, Any]) -> None:
-    inner = FileStore(tmp_path, ManualClock())
+def test_one_document_on_two_machines_is_one_version(inner: RedisStore, plain: dict[str, Any]) -> None:
     one, other = load_plain(plain, "one"), load_plain({**plain, **OTHER_MACHINE}, "other")
     mine = FleetVersions(inner, lambda: own_part_of(one))
     theirs = FleetVersions(inner, lambda: own_part_of(other))
@@ -122,6 +136,28 @@ def test_one_document_on_two_machines_is_one_version(tmp_path: Path, plain: dict
     assert version.number == 2
     assert (document.base.drain.timeout, document.base.workers) == (3.0, 9)
     assert document.base.instance == "another"
+
+
+def test_files_that_are_changed_one_after_the_other(inner: RedisStore, plain: dict[str, Any]) -> None:
+    def file(name: str, timeout: str) -> Document:
+        return load_plain({**plain, "instance": name, "drain": {"timeout": timeout}}, name)
+
+    def serve(name: str, timeout: str) -> tuple[int, float]:
+        written = file(name, timeout)
+        version, document = current(FleetVersions(inner, lambda: own_part_of(written)), written, "start")
+        return version.number, document.base.drain.timeout
+
+    assert [serve("a", "1s"), serve("b", "1s")] == [(1, 1.0), (1, 1.0)]
+    assert serve("a", "2s") == (2, 2.0)
+    # b starts again before its own file has been changed.
+    assert serve("b", "1s") == (2, 2.0)
+    assert [serve("b", "2s"), serve("a", "2s")] == [(2, 2.0), (2, 2.0)]
+    # Back again, on purpose.
+    assert serve("a", "1s") == (3, 1.0)
+    assert serve("b", "2s") == (3, 1.0)
+    assert [serve("b", "1s"), serve("a", "1s")] == [(3, 1.0), (3, 1.0)]
+    # Of a machine that nobody knows, the file counts.
+    assert serve("c", "2s") == (4, 2.0)
 
 
 # --- what the file may say ---
