@@ -52,6 +52,11 @@ class Preparation:
         self._store = store
         self._trial = Trial()
 
+    def warm(self, now: Published) -> None:
+        """What is compiled now need not be at the first publish."""
+        with _collection_off():
+            self._trial.of(now.document, now.version)
+
     def keep(self, made: Made) -> None:
         """It is in force now."""
         if made.snapshot is not None:

@@ -119,9 +119,15 @@ class Publisher:
         """Serve what the store has newer than what is served: a control process that dies after it has stored a version
         leaves that to the next one. For the start; it never raises."""
         try:
-            await self._alone(self._catch_up())
+            await self._alone(self._begin())
         except StoreError as error:
             self._log.say(f"control: {error}")
+        except Exception:
+            self._log.say("control: taking up the newest version failed\n" + traceback.format_exc())
+
+    async def _begin(self) -> None:
+        await self._catch_up()
+        await asyncio.to_thread(self._preparation.warm, self._history.current)
 
     # --- one at a time ---
 

@@ -5,7 +5,7 @@ Contradictions refuse a document; doubts are for the operator to read, and the d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -27,9 +27,13 @@ _TOO_EARLY: Final = (
 
 
 def contradictions(
-    plain: dict[str, Any], places: Mapping[str, int], routes: Mapping[str, RouteOptions]
+    plain: dict[str, Any],
+    places: Mapping[str, int],
+    routes: Mapping[str, RouteOptions],
+    checked: Collection[str] = (),
 ) -> Iterator[Finding]:
-    """As `references`: consumers are looked at in whatever shape they are, routes where they are right by themselves."""
+    """As `references`: consumers are looked at in whatever shape they are, routes where they are right by themselves.
+    `checked`: routes whose limits are known to be right."""
     yield from doubles(plain.get("consumers"), ("consumers",), "consumer")
     yield from _consumers(plain)
     limits = plain.get("limits")
@@ -42,9 +46,12 @@ def contradictions(
             yield Finding((*path, "tiers"), f"tiers are not known here: {_TOO_EARLY}")
     entries = plain.get("routes")
     for number, entry in _mappings(entries):
-        yield from doubles(entry.get("limits"), ("routes", number, "limits"), "limit of this route")
+        limits = entry.get("limits")
+        if isinstance(limits, list) and len(limits) > 1:
+            yield from doubles(limits, ("routes", number, "limits"), "limit of this route")
     for name, route in routes.items():
-        yield from _limits(route, ("routes", places[name]))
+        if route.limits and name not in checked:
+            yield from _limits(route, ("routes", places[name]))
 
 
 def exposed(base: BaseOptions) -> Iterator[Finding]:

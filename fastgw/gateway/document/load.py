@@ -160,7 +160,7 @@ def _check(
     upstreams = _upstreams(plain.get("upstreams"), known, found)
     routes, places = _routes(plain.get("routes"), known, found)
     found += references(plain, places, routes, known.routes)
-    found += contradictions(plain, places, routes)
+    found += contradictions(plain, places, routes, known.routes)
     found += impossible_deadlines(upstreams, places, routes)
     found += strange_names(plain)
     if base is not None:

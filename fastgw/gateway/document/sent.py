@@ -34,11 +34,16 @@ def load_sent(plain: Any, name: str, before: Document) -> Document:
         document = load_plain(plain, name, False, before)
     except ConfigError as error:
         # What is wrong with a value that is none is said already.
-        known = {problem.path for problem in found}
-        raise ConfigError([*found, *(each for each in error.problems if each.path not in known)]) from None
+        more = [each for each in error.problems if not any(_holds(each.path, known.path) for known in found)]
+        raise ConfigError([*found, *more]) from None
     if found:
         raise ConfigError(found)
     return document
+
+
+def _holds(block: str, place: str) -> bool:
+    """Whether `place` is this one, or in it."""
+    return place == block or (block != "" and place.startswith((f"{block}.", f"{block}[")))
 
 
 def _settled(plain: Plain, name: str, before: Document) -> tuple[Plain, list[Problem]]:
