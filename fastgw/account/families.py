@@ -255,6 +255,13 @@ CONFIG_LAST_RELOAD_SUCCESSFUL = Family(
 TAIL_WATCHERS = Family(
     36, "fastgw_tail_watchers", Kind.GAUGE, (), "Who is looking at the live tail of exchanges."
 )
+LIMIT_STORE_CONFIGURED = Family(
+    37,
+    "fastgw_limit_store_configured",
+    Kind.GAUGE,
+    (),
+    "1 where the configuration has a store for the limits, which is then missed while it is down.",
+)
 
 # The families whose series live in the cells of a slot.
 FAMILIES: tuple[Family, ...] = (
@@ -301,5 +308,6 @@ GATEWAY_FAMILIES: tuple[Family, ...] = (
     CONFIG_PUBLISHED_VERSION,
     CONFIG_LAST_PUBLISH,
     CONFIG_LAST_RELOAD_SUCCESSFUL,
+    LIMIT_STORE_CONFIGURED,
     TAIL_WATCHERS,
 )

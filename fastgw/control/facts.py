@@ -26,6 +26,7 @@ class Facts:
     published_version: int
     published_at: float  # wall clock
     last_reload_ok: bool  # true as well where there was none
+    limit_store: bool  # one is configured
     tail_watchers: int
 
     def samples(self) -> Iterator[tuple[Family, tuple[str, ...], float | int]]:
@@ -36,6 +37,7 @@ class Facts:
         yield families.CONFIG_PUBLISHED_VERSION, (), self.published_version
         yield families.CONFIG_LAST_PUBLISH, (), self.published_at
         yield families.CONFIG_LAST_RELOAD_SUCCESSFUL, (), int(self.last_reload_ok)
+        yield families.LIMIT_STORE_CONFIGURED, (), int(self.limit_store)
         yield families.TAIL_WATCHERS, (), self.tail_watchers
 
 
@@ -73,14 +75,15 @@ class FactSource:
         self._published_at = self._clock.wall()
 
     def now(self) -> Facts:
-        version = self._history.current.version
+        current = self._history.current
         last_reload = self._publisher.last_reload
         return Facts(
             started_at=self._started_at,
             control_restarts=self._restarts,
-            ready=self._readiness.reason(version) is None,
-            published_version=version,
+            ready=self._readiness.reason(current.version) is None,
+            published_version=current.version,
             published_at=self._published_at,
             last_reload_ok=last_reload is None or last_reload.ok,
+            limit_store=current.document.base.redis is not None,
             tail_watchers=self._watchers(),
         )

@@ -120,6 +120,7 @@ FACTS = Facts(
     published_version=7,
     published_at=1_700_000_100.5,
     last_reload_ok=False,
+    limit_store=True,
     tail_watchers=3,
 )
 
@@ -129,18 +130,17 @@ def test_what_control_knows_of_the_gateway(memory: SeriesMemory) -> None:
     found = {sample.name: sample for family in parse(text.decode()) for sample in family.samples}
     assert found["fastgw_build_info"].value == 1
     assert found["fastgw_build_info"].labels == {"version": __version__, "python": platform.python_version()}
-    assert {name: found[name].value for name in found if name.removeprefix("fastgw_") in (
-        "start_time_seconds", "control_restarts_total", "ready", "config_published_version",
-        "config_last_publish_timestamp_seconds", "config_last_reload_successful", "tail_watchers",
-    )} == {
+    expected = {
         "fastgw_start_time_seconds": 1_700_000_000.25,
         "fastgw_control_restarts_total": 2,
         "fastgw_ready": 1,
         "fastgw_config_published_version": 7,
         "fastgw_config_last_publish_timestamp_seconds": 1_700_000_100.5,
         "fastgw_config_last_reload_successful": 0,
+        "fastgw_limit_store_configured": 1,
         "fastgw_tail_watchers": 3,
-    }  # fmt: skip
+    }
+    assert {name: found[name].value for name in expected} == expected
 
 
 def test_every_family_is_there_with_its_help_and_type(memory: SeriesMemory) -> None:

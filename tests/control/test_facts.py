@@ -48,6 +48,7 @@ def test_facts_as_they_are(known: Known) -> None:
         published_version=7,
         published_at=1_600_000_000.0,
         last_reload_ok=True,
+        limit_store=False,
         tail_watchers=0,
     )
 
@@ -70,6 +71,13 @@ def test_a_refused_reload_shows(known: Known, ok: bool) -> None:
 def test_ready_is_what_readyz_says(known: Known) -> None:
     known.readiness.draining = True
     assert known.source.now().ready is False
+
+
+def test_a_store_of_the_limits_is_known_from_the_document(
+    known: Known, published: Callable[..., Published]
+) -> None:
+    known.history.publish(published(8, redis={"url": "redis://127.0.0.1:1"}))
+    assert known.source.now().limit_store is True
 
 
 def test_watchers_are_counted(known: Known) -> None:

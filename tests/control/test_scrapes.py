@@ -65,7 +65,7 @@ async def test_facts_are_asked_for_each_rendering(memory: SeriesMemory) -> None:
     asked: list[Facts] = []
 
     def facts() -> Facts:
-        asked.append(Facts(1.5, len(asked), True, 7, 2.5, True, 0))
+        asked.append(Facts(1.5, len(asked), True, 7, 2.5, True, False, 0))
         return asked[-1]
 
     scrapes = Scrapes(Exposition(memory, 1), facts)
