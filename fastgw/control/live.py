@@ -8,7 +8,7 @@ tail.py.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Final
 
 import orjson
@@ -19,8 +19,18 @@ from fastgw.ipc.messages import Message
 
 MOST_WATCHERS: Final = 64
 MOST_WAITING: Final = 1024 * 1024  # bytes that a watcher has yet to read: 1,600 exchanges
-LINES: Final = 500  # a second and worker: more than anybody reads, and under 1 % of a worker's time
+LINES: Final = 500  # a second and worker at most: more than anybody reads, and under 1 % of a worker's time
+ALL_LINES: Final = 2000  # a second of all workers: one costs control 13 us with ten watchers
 HEARTBEAT: Final = 10.0  # seconds of silence after which a comment says that the stream lives
+# Seconds between two writes of a stream, as between two messages of a worker: of 32 of them to 64 watchers, a write for
+# each message would be 40,000 a second.
+PACE: Final = 0.05
+
+Pause = Callable[[], Awaitable[object]]
+
+
+async def _pause() -> None:
+    await asyncio.sleep(PACE)
 
 
 class Crowded(Exception):
@@ -30,12 +40,15 @@ class Crowded(Exception):
 class Watcher:
     """One stream of server-sent events. Iterating gives bytes to send until `close`, or until control ends."""
 
-    __slots__ = ("_closed", "_filters", "_forget", "_frames", "_heartbeat", "_lost", "_ready", "_size")
+    __slots__ = ("_closed", "_filters", "_forget", "_frames", "_heartbeat", "_lost", "_pause", "_ready", "_size")
 
-    def __init__(self, filters: Filters, forget: Callable[[Watcher], None], heartbeat: float) -> None:
+    def __init__(
+        self, filters: Filters, forget: Callable[[Watcher], None], heartbeat: float, pause: Pause
+    ) -> None:
         self._filters = filters
         self._forget = forget
         self._heartbeat = heartbeat
+        self._pause = pause
         self._frames: list[bytes] = []
         self._size = 0
         self._lost: dict[int | None, int] = {}  # by worker
@@ -77,6 +90,7 @@ class Watcher:
             self._ready.clear()
             if data := self._take():
                 yield data
+                await self._pause()
 
     def _take(self) -> bytes:
         """All that waits: what was lost came after what is here."""
@@ -88,13 +102,17 @@ class Watcher:
 
 
 class Live:
-    """`tell` hands a fact to every worker, and to those that are born later."""
+    """`tell` hands a fact to every worker, of which there are `workers`, and to those that are born later."""
 
-    __slots__ = ("_condition", "_heartbeat", "_tell", "_watchers")
+    __slots__ = ("_condition", "_heartbeat", "_pause", "_rate", "_tell", "_watchers")
 
-    def __init__(self, tell: Callable[[Message], None], heartbeat: float = HEARTBEAT) -> None:
+    def __init__(
+        self, tell: Callable[[Message], None], workers: int, *, heartbeat: float = HEARTBEAT, pause: Pause = _pause
+    ) -> None:
         self._tell = tell
+        self._rate = min(LINES, ALL_LINES // workers)
         self._heartbeat = heartbeat
+        self._pause = pause
         self._watchers: list[Watcher] = []
         self._condition: dict[str, object] | None = None
 
@@ -106,7 +124,7 @@ class Live:
         """The caller closes it. Raises Crowded."""
         if len(self._watchers) >= MOST_WATCHERS:
             raise Crowded(f"{MOST_WATCHERS} watch already, which is all there may be; end one of them")
-        watcher = Watcher(filters, self._forget, self._heartbeat)
+        watcher = Watcher(filters, self._forget, self._heartbeat, self._pause)
         self._watchers.append(watcher)
         self._announce()
         return watcher
@@ -150,13 +168,13 @@ class Live:
 
     def _announce(self) -> None:
         """What all watchers want together, if that is another than before."""
-        wanted = together(watcher.filters for watcher in self._watchers)
+        wanted = together((watcher.filters for watcher in self._watchers), self._rate)
         if wanted != self._condition:
             self._condition = wanted
             self._tell(messages.watch(wanted))
 
 
-def together(everybody: Iterable[Filters]) -> dict[str, object] | None:
+def together(everybody: Iterable[Filters], rate: int) -> dict[str, object] | None:
     """The one condition that lets through what any of them wants. None: there is nobody."""
     filters = list(everybody)
     if not filters:
@@ -168,7 +186,7 @@ def together(everybody: Iterable[Filters]) -> dict[str, object] | None:
         "troubled": all(each.troubled for each in filters),
         "routes": None if routes is None else sorted(routes),
         "slower": min(each.slower for each in filters),
-        "rate": LINES,
+        "rate": rate,
     }
 
 

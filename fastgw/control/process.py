@@ -127,7 +127,7 @@ class Control:
             on_gone=self._on_gone,
             on_live=self._on_live,
         )
-        self._live = Live(self._peers.tell_facts)
+        self._live = Live(self._peers.tell_facts, context.workers)
         self._log.also = self._live.note
         self._resolver = Resolver(resolve, self._on_addresses, self._log, context.addresses)
         self._targets = Targets()

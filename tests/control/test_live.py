@@ -23,9 +23,13 @@ def told() -> Told:
     return Told()
 
 
+async def no_pause() -> None:
+    pass
+
+
 @pytest.fixture
 def live(told: Told) -> Live:
-    return Live(told.append)
+    return Live(told.append, 2, pause=no_pause)
 
 
 def line(**fields: object) -> str:
@@ -125,8 +129,29 @@ async def test_a_watcher_that_does_not_keep_up_loses_events_and_is_told_how_many
 
 
 async def test_a_silent_stream_says_that_it_lives(told: Told) -> None:
-    reader = await opened(Live(told.append, heartbeat=0.001).watch())
+    reader = await opened(Live(told.append, 1, heartbeat=0.001).watch())
     assert await anext(reader.bytes) == b": \n\n"
+
+
+async def test_what_comes_soon_after_goes_out_together(told: Told) -> None:
+    over = asyncio.Event()
+    live = Live(told.append, 1, pause=over.wait)
+    reader = await opened(live.watch())
+    live.heard(0, messages.live([line(path="/1")], 0, []))
+    assert len(await reader.events()) == 1
+    later = asyncio.ensure_future(reader.events())
+    for number in (2, 3):
+        live.heard(0, messages.live([line(path=f"/{number}")], 0, []))
+        await asyncio.sleep(0)
+    assert not later.done()
+    over.set()
+    assert [json.loads(event.data)["path"] for event in await later] == ["/2", "/3"]
+
+
+@pytest.mark.parametrize(("workers", "rate"), [(1, LINES), (4, 500), (64, 31), (512, 3)])
+def test_many_workers_share_what_control_can_take(told: Told, workers: int, rate: int) -> None:
+    Live(told.append, workers).watch()
+    assert told.conditions() == [{"troubled": False, "routes": None, "slower": 0.0, "rate": rate}]
 
 
 async def test_closing_ends_streams_that_wait(live: Live, told: Told) -> None:
