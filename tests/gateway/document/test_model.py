@@ -79,6 +79,15 @@ def test_a_difference_is_applied_in_slices(plain: dict[str, Any]) -> None:
     assert list(old.routes) == ["one", "two"]
 
 
+def test_who_runs_no_tests_has_none_but_passes_them_on(plain: dict[str, Any]) -> None:
+    plain["tests"] = [{"request": "GET http://a/two", "expect": {"route": "two"}}]
+    written = load_plain(plain, "test")
+    served = finish(apply_parts(None, written.parts().items(), written.hash, tests=False))
+    assert (len(written.base.tests), served.base.tests) == (1, ())
+    assert (served.hash, served.hashes, served.parts()) == (written.hash, written.hashes, written.parts())
+    assert load_parts(served.parts()).base == written.base
+
+
 def test_a_document_has_a_base() -> None:
     with pytest.raises(ValueError, match="without its base"):
         finish(apply_parts(None, [], ""))
