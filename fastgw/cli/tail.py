@@ -14,6 +14,7 @@ import click
 
 from fastgw.cli.admin_client import AdminClient, AdminError, admin_options
 from fastgw.cli.figures import Paint, milliseconds, visible
+from fastgw.model.exchange import WOULD_REFUSE
 
 HEADER: Final = f"{'TIME':12} STA {'REASON':14} {'METHOD':7} {'ROUTE':16} {'OURS':>8} {'UPSTREAM':>8}  REQUEST -> TARGET"
 EVERY: Final = 1.0  # seconds between two lines about what was left out
@@ -201,8 +202,11 @@ def line(exchange: Mapping[str, Any], paint: Paint) -> str:
         parts.append(paint(f"-> {visible(exchange['target'])}", "dim"))
     if exchange["attempts"] > 1:
         parts.append(paint(f"{exchange['attempts']} attempts", "yellow"))
-    if exchange["rule"]:
-        parts.append(paint(f"by {visible(exchange['rule'])}", colour))
+    rule = visible(exchange["rule"] or "")
+    if rule.startswith(WOULD_REFUSE):
+        parts.append(paint(f"{rule.removeprefix(WOULD_REFUSE)} would have refused it", "yellow"))
+    elif rule:
+        parts.append(paint(f"by {rule}", colour))
     if exchange["consumer"]:
         parts.append(paint(f"for {visible(exchange['consumer'])}", "blue"))
     return " ".join(parts)

@@ -68,7 +68,8 @@ def command(gateway: AdminClient, table: str, once: bool, every: float) -> None:
         facts = fetch(asked)
     view = View(next(each for each in TABLES if each.name == table))
     console = Console(highlight=False)
-    if once or not (console.is_terminal and sys.stdin.isatty()):
+    able = console.is_terminal and not console.is_dumb_terminal and sys.stdin.isatty()
+    if once or not able:
         # What is no terminal has no width, unless somebody says so.
         if not console.is_terminal and "COLUMNS" not in os.environ:
             console = Console(highlight=False, width=_WIDTH)

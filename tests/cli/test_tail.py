@@ -44,6 +44,11 @@ def run(fake: FakeAdmin, *arguments: str) -> Result:
             "api.example.com/orders/7 by breaker for ada",
         ),
         (
+            {"rule": "shadow:per-key"},
+            "12:00:01.250 200 ok             GET     orders            0.25 ms  12.2 ms  "
+            "api.example.com/orders/7 -> 10.0.0.1:9001 per-key would have refused it",
+        ),
+        (
             {"route": None, "method": "PROPFIND", "attempts": 2, "path": "/\x1b]0;x\x07", "consumer": "\u202e"},
             "12:00:01.250 200 ok             PROPFIND -                 0.25 ms  12.2 ms  "
             "api.example.com/\\x1b]0;x\\x07 -> 10.0.0.1:9001 2 attempts for \\x202e",

@@ -59,8 +59,11 @@ def test_no_gateway_at_the_start_is_an_error(fake: FakeAdmin) -> None:
     assert "a token is needed" in result.stderr
 
 
-def test_once_in_a_terminal_leaves_it_alone(fake: FakeAdmin) -> None:
-    with terminal("top", "--once", "--admin", fake.address) as screen:
+@pytest.mark.parametrize(("once", "env"), [(["--once"], {}), ([], {"TERM": "dumb"})])
+def test_once_or_without_a_screen_it_leaves_the_terminal_alone(
+    fake: FakeAdmin, once: list[str], env: dict[str, str]
+) -> None:
+    with terminal("top", *once, "--admin", fake.address, env=env) as screen:
         assert screen.end() == 0
         assert ALTERNATE not in screen.shown and "catalog" in screen.shown
 
