@@ -7,6 +7,7 @@ What may not live here: how a version comes into force (publisher.py) and how a 
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -16,13 +17,14 @@ from fastgw.config.errors import ConfigError
 from fastgw.control.operator_log import OperatorLog
 from fastgw.control.outcome import Outcome
 from fastgw.control.published import History
-from fastgw.gateway.document.fleet import FleetVersions, fleet_hash
+from fastgw.gateway.document.fleet import FleetVersions, fleet_hash, version_hash
 from fastgw.gateway.document.model import Document
 from fastgw.versions.register import Register
 from fastgw.versions.version import StoreError, Version
 
 POLL: Final = 0.5  # seconds between two questions for the newest number
 _ANNOUNCE: Final = 2.0  # seconds; a line counts for 10 s, so a few may be lost
+_AFTER_A_DEFECT: Final = 10.0  # seconds; the log is not to be flooded
 _LAST_WORD: Final = 1.0  # seconds for the store to hear that this gateway ends
 _SHOWN: Final = 1000  # characters of an error that the others see
 
@@ -84,7 +86,12 @@ class Fleet:
     async def run(self) -> None:
         """Until it is cancelled."""
         while self._sharing is not None:
-            await self.look()
+            try:
+                await self.look()
+            except Exception:
+                # Ours. What can be done is to go on asking: the others still publish.
+                self._log.say("control: following the fleet failed\n" + traceback.format_exc())
+                await asyncio.sleep(_AFTER_A_DEFECT)
             await asyncio.sleep(POLL)
 
     async def close(self) -> None:
@@ -179,9 +186,8 @@ class Fleet:
     async def _line(self) -> Mapping[str, object]:
         current = self._history.current
         if current.document is not self._serving:
-            shared = self._sharing is not None
             self._serving, self._since = current.document, self._clock.wall()
-            self._hash = fleet_hash(current.document) if shared else current.hash
+            self._hash = version_hash(current.document)
         serving, workers = await self._applied(current.version, 0.0)
         return {
             "instance": current.document.base.instance,

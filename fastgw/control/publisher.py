@@ -20,6 +20,7 @@ from fastgw.control.outcome import EditRefused, NoSuchVersion, Order, Outcome, n
 from fastgw.control.peers import Peers
 from fastgw.control.preparation import SENT, Made, Make, Preparation
 from fastgw.control.published import History, Published
+from fastgw.gateway.document.fleet import version_hash
 from fastgw.gateway.document.load import load_plain
 from fastgw.gateway.document.model import Document, Plain, plain_from_parts
 from fastgw.gateway.document.sent import load_sent
@@ -250,7 +251,7 @@ class Publisher:
         published = made.published
         waiting = needs_restart(self._born_with, published.document.base)
         return Outcome(self._clock.wall(), order.by, True, version, made.changed, (), waiting,
-                       published.hash, made.changes, made.routes)  # fmt: skip
+                       version_hash(published.document), made.changes, made.routes)  # fmt: skip
 
     def _failed(self, order: Order, problems: tuple[Problem, ...]) -> Outcome:
         current = self._history.current
@@ -261,7 +262,8 @@ class Publisher:
             self._log.say(f"  and {len(problems) - _SHOWN} more")
         reason = str(problems[0]) if problems else ""
         self.audit.note(order.what, order.by, REFUSED, version=current.version, reason=reason)
-        return Outcome(self._clock.wall(), order.by, False, current.version, False, problems, hash=current.hash)
+        return Outcome(self._clock.wall(), order.by, False, current.version, False, problems,
+                       hash=version_hash(current.document))  # fmt: skip
 
 
 def _reason(error: Exception) -> str:

@@ -11,6 +11,7 @@ from fastgw.control.instances import StoreStatus
 from fastgw.control.published import History
 from fastgw.control.publisher import Publisher
 from fastgw.control.upstreams import Upstreams
+from fastgw.gateway.document.fleet import version_hash
 
 _STATES = {state.value: state.name.lower() for state in WorkerState}
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -38,7 +39,7 @@ class Status:
         last_reload = self.publisher.last_reload
         return {
             "version": current.version,
-            "hash": current.hash,
+            "hash": version_hash(current.document),
             "started_at": self.started_at,
             "supervisor": {"pid": self.supervisor_pid},
             "workers": [_worker(index, self.series.slot(index), now) for index in range(self.workers)],

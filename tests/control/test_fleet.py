@@ -316,7 +316,12 @@ async def test_a_gateway_with_versions_of_its_own_is_alone(machine: MakeMachine,
     found = await alone.plain()
     assert found["store"] == {"kind": "file", "up": True, "error": ""}
     (mine,) = found["instances"]
-    assert (mine["instance"], mine["version"], mine["hash"], mine["me"]) == ("a", 3, a.document.hash, True)
+    assert (mine["instance"], mine["version"], mine["hash"], mine["me"]) == (
+        "a",
+        3,
+        fleet_hash(a.document),
+        True,
+    )
 
 
 async def test_it_asks_again_and_again(machine: MakeMachine) -> None:
@@ -331,6 +336,32 @@ async def test_it_asks_again_and_again(machine: MakeMachine) -> None:
                 await b.followed.wait()
     finally:
         running.cancel()
+
+
+async def test_a_defect_does_not_end_the_following(machine: MakeMachine, log: ReadableLog) -> None:
+    a = machine("a", version=1)
+    said = asyncio.Event()
+
+    async def broken(version: int, patience: float) -> tuple[int, int]:
+        said.set()
+        raise ZeroDivisionError("ours")
+
+    fleet = Fleet(
+        Sharing(a.store, a.register),
+        a,
+        a.history,
+        "a/1",
+        applied=broken,
+        clock=a.clock,
+        log=log,
+        from_store=True,
+    )
+    running = asyncio.ensure_future(fleet.run())
+    await said.wait()
+    await asyncio.sleep(0)
+    assert not running.done()
+    running.cancel()
+    assert log.lines()[0] == "control: following the fleet failed"
 
 
 def test_the_hash_of_a_put_back_version_is_the_fleets(machine: MakeMachine) -> None:

@@ -97,7 +97,10 @@ def wait_together(gateways: tuple[Gateway, ...], body: str) -> None:
 def test_two_files_that_are_one_document_are_one_version(both: tuple[Gateway, Gateway]) -> None:
     wait_for(lambda: all(versions(each) == {"one": 1, "two": 1} for each in both), 3.0, "both knowing both")
     found = fleet(both[1])
-    assert len({each["hash"] for each in found["instances"]}) == 1
+    (digest,) = {each["hash"] for each in found["instances"]}
+    assert [each.status()["hash"] for each in both] == [digest, digest]
+    listed = json.loads(both[0].admin("/api/config/versions")[1])["versions"]
+    assert [(each["version"], each["hash"]) for each in listed] == [(1, digest)]
     assert [each["me"] for each in found["instances"]] == [False, True]
     assert found["store"] == {"kind": "redis", "up": True, "error": ""}
     assert found["instances"][1]["workers"] == {"serving": 2, "of": 2}

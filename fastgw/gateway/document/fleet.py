@@ -56,6 +56,11 @@ def fleet_hash(document: Document) -> str:
     return document_hash({**document.hashes, BASE: part_hash(base)})
 
 
+def version_hash(document: Document) -> str:
+    """As the store knows it; the whole document's where the store is this machine's own too."""
+    return fleet_hash(document) if document.base.store.kind == "redis" else document.hash
+
+
 def completed(plain: Plain, own: Mapping[str, Any], name: str) -> Plain:
     """A document that is to be published for all, as this machine would serve it. Its own keys may be left out; raises
     ConfigError where one says something else, since it would be kept nowhere. `name` says which document it is."""

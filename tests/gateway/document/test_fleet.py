@@ -16,6 +16,7 @@ from fastgw.gateway.document.fleet import (
     laid_over,
     own_part,
     own_part_of,
+    version_hash,
 )
 from fastgw.gateway.document.load import load_parts, load_plain
 from fastgw.gateway.document.model import Document
@@ -60,6 +61,9 @@ def test_machines_that_differ_only_in_what_is_theirs_have_one_hash(plain: dict[s
     assert own_part_of(load_parts(other.parts())) == own_part({**plain, **OTHER_MACHINE})
     changed = load_plain({**plain, "drain": {"timeout": "3s"}}, "changed")
     assert fleet_hash(changed) != fleet_hash(one)
+    assert version_hash(one) == fleet_hash(one)
+    alone = load_plain({**plain, "store": "file:x"}, "alone")
+    assert version_hash(alone) == alone.hash
 
 
 # --- a publish for all ---
