@@ -36,9 +36,12 @@ def command(gateway: AdminClient, slower: str | None, count: int | None, as_json
     """Show exchanges as they end, a line each, with the reason why they ended so.
 
     OURS is the time that the gateway took, UPSTREAM what the service took. A filter may be given more than once:
-    any of its values fits; of several filters each must fit. Watching costs the gateway next to nothing: under high
-    traffic it shows a sample, those that went wrong first, and says how many it left out. What the gateway tells
-    its operator (breakers, reloads, publishes) is shown between the exchanges, or on stderr with --json.
+    any of its values fits; of several filters each must fit. What the gateway tells its operator (breakers,
+    reloads, publishes) is shown between the exchanges, or on stderr with --json.
+
+    Watching costs the gateway next to nothing: above some hundred exchanges a second it shows a sample, those that
+    went wrong first, and says how many it left out. --route and --slower choose before that, and so do a reason
+    or a status of trouble; the others choose from the sample, and what was left out may be of somebody else.
 
     \b
     Exit codes:
