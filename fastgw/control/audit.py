@@ -17,7 +17,7 @@ ACCEPTED: Final = "accepted"
 UNCHANGED: Final = "unchanged"  # asked for, and the same as before
 REFUSED: Final = "refused"
 
-# Characters of each text: a line of the log has 4 KB, and JSON may write a character as six.
+# Characters of each text, of four bytes at most: a line of the log has 4 KB.
 _LONGEST: Final = 150
 
 
@@ -63,6 +63,7 @@ def _first(changes: Changes) -> tuple[str, ...]:
 
 
 def _cut(text: str, most: int = _LONGEST) -> str:
-    # Half of a surrogate pair is no JSON; a line break would be another line.
-    text = text.encode("utf-8", "replace").decode()
-    return text if len(text) <= most else text[:most] + "..."
+    """What is not to be seen (a line break in any alphabet, a terminal's controls, half of a surrogate pair) could make
+    one line look like two."""
+    seen = "".join(each if each.isprintable() else "?" for each in text[: most + 1])
+    return seen if len(seen) <= most else seen[:most] + "..."
