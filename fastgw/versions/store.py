@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -243,6 +244,6 @@ def _unreadable(file: Path, error: OSError) -> StoreError:
 
 
 def _damaged(file: Path, what: str) -> StoreError:
-    return StoreError(
-        f"{file} is damaged: {what}; move it away to go on with the version before it (mv {file} {file}.damaged)"
-    )
+    # To the letter, so that it can be copied; what was moved aside keeps its number.
+    cure = f"mv {shlex.quote(str(file))} {shlex.quote(f'{file}.damaged')}"
+    return StoreError(f"{file} is damaged: {what}; move it away to go on with the version before it ({cure})")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 import stat
 import threading
 from pathlib import Path
@@ -112,6 +113,17 @@ def test_a_damaged_file_is_named_with_the_cure(store: FileStore, tmp_path: Path,
     damage(file, how)
     with pytest.raises(StoreError, match=r"00000001\.json is damaged: .*; move it away"):
         store.newest()
+
+
+def test_the_cure_can_be_copied(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "it's mine")
+    store.add({"a": 1}, "h", "start", "", True)
+    file = tmp_path / "it's mine" / "00000001.json"
+    damage(file, "cut")
+    with pytest.raises(StoreError) as caught:
+        store.newest()
+    cure = shlex.split(str(caught.value).rpartition("(")[2].rstrip(")"))
+    assert cure == ["mv", str(file), f"{file}.damaged"]
 
 
 def test_a_directory_that_cannot_be_used(tmp_path: Path) -> None:
