@@ -175,7 +175,7 @@ class ConfigApi:
         return version.plain
 
     async def _reload(self, call: Call) -> web.Response:
-        if call.body is not None and not isinstance(call.body, dict):
+        if not isinstance(call.body, dict):
             message = "the body is an object, or there is none"
             raise Unacceptable(422, "invalid_request", "T" + message[1:], (("", message),))
         outcome = await self.publisher.reload(call.by)

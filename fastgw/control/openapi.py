@@ -110,7 +110,7 @@ def _identifier(endpoint: Endpoint) -> str:
 
 def _path_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
     return [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}, "example": "orders"}
         for name in re.findall(r"\{([a-z]+)\}", endpoint.path)
     ]
 

@@ -98,10 +98,10 @@ def _version(tag: str) -> int:
 
 
 async def read_body(request: web.Request, body: Body | None) -> Any:
-    """Its JSON; None where there is none and none is needed."""
+    """Its JSON; an empty object where there is none and none is needed."""
     data = await _bytes(request, body)
     if body is None or (not data and not body.needed):
-        return None
+        return {}
     try:
         return read_json(data) if len(data) < _AT_ONCE else await asyncio.to_thread(read_json, data)
     except ValueError as error:
