@@ -87,19 +87,20 @@ class Rehearsed:
 class Rehearsal:
     """`keys` are the last `keys` messages of control, for issuers whose keys are fetched."""
 
-    __slots__ = ("_auth", "_clock", "_engine", "_key_header", "_reader", "_table", "_trace")
+    __slots__ = ("_auth", "_clock", "_engine", "_key_header", "_reader", "_trace")
 
     def __init__(self, snapshot: Snapshot, clock: Clock, keys: Iterable[Mapping[str, Any]] = ()) -> None:
         base = snapshot.document.base
         self._trace = Trace()
         self._clock = clock
-        made, self._table = watched(snapshot, self._trace)
         self._auth = Authenticator(clock)
         self._auth.adopt(base)
         for message in keys:
             self._auth.set_keys(str(message["source"]), list(message["keys"]), message.get("error"))
         runtime = Runtime(FullBuckets(self._trace), self._auth, clock, _never)
-        self._engine = Engine(made, Nowhere(), Unwritten(), Deadlines(), clock, _ignored, runtime)
+        self._engine = Engine(
+            watched(snapshot, self._trace), Nowhere(), Unwritten(), Deadlines(), clock, _ignored, runtime
+        )
         self._reader = HeadReader()
         self._reader.max_header_size = snapshot.server.max_header_size
         self._key_header = (base.api_keys or ApiKeysOptions()).header
@@ -107,7 +108,6 @@ class Rehearsal:
     def run(self, request: Request) -> Rehearsed:
         """Nothing is kept from one request to the next: the same one leads to the same outcome."""
         self._trace.begin()
-        self._table.chain = []
         self._reader.lines.clear()  # they remember routes, and with them the notes of another request
         self._auth.tokens.forget_all()
         self._auth.keys.clear()
@@ -171,19 +171,19 @@ class Rehearsal:
             path=path,
             query=query,
             headers=headers,
-            chain=self._chain(),
+            chain=self._chain(route),
             limits=tuple(
                 uses(self._trace, options.limits if options else (), document.base.limits, self._key_header)
             ),
             wanted=_wanted(exchange),
         )
 
-    def _chain(self) -> tuple[Step, ...]:
+    def _chain(self, route: Route | None) -> tuple[Step, ...]:
         steps = self._trace.steps
         whole = self._engine.snapshot.limits
         names = [limit.name for phase, limit, _ in self._trace.asked if _GATEWAY_LIMITS.endswith(phase)]
         first = [Step(_GATEWAY_LIMITS, PASS, ", ".join(names))] if whole is not None and names else []
-        return (*first, *steps, *skipped(self._table.chain, len(steps)))
+        return (*first, *steps, *skipped(route, len(steps)))
 
     def _refused(self, exchange: Exchange) -> str:
         """The same, where the answer has no body to say it (HEAD): by the policy that refused."""

@@ -15,6 +15,7 @@ from fastgw.gateway.asked import parse_request
 from fastgw.gateway.document.masking import MASK
 from fastgw.gateway.rehearsal import Rehearsal, Rehearsed
 from fastgw.gateway.snapshot import Snapshot
+from tests.gateway.rig import PLAIN as RIG
 from tests.gateway.rig import Make, compiled
 from tests.support.tokens import Key, Signer, rsa_key
 
@@ -193,6 +194,20 @@ def test_the_same_request_has_the_same_outcome_whatever_came_before(rehearsal: R
     assert [without_ids(run(rehearsal, *each)) for each in texts for _ in range(3)] == [
         one for one in first for _ in range(3)
     ]
+
+
+def test_a_preflight_that_nobody_answers_here_shows_the_chain_of_the_route_that_takes_it() -> None:
+    """The table is asked twice then, and the second answer is not the route."""
+    limits = [{"name": "l", "key": "client_ip", "rate": "1/s", "burst": 1}]
+    routes = [
+        {"name": "options", "match": {"path": "/x", "methods": ["OPTIONS"]}, "upstream": "app",
+         "ip_access": {"deny": ["192.0.2.0/24"]}, "auth": {"any": ["api_key"]}},
+        {"name": "get", "match": {"path": "/x", "methods": ["GET"]}, "upstream": "app", "limits": limits},
+    ]  # fmt: skip
+    rehearsal = Rehearsal(compiled({**RIG, "routes": routes}), ManualClock())
+    outcome = run(rehearsal, "OPTIONS /x", {**PREFLIGHT, "Access-Control-Request-Method": "GET"}, "192.0.2.4")
+    assert outcome.route == "options"
+    assert verdicts(outcome) == [("ip_access", "refuse"), ("auth", "skipped")]
 
 
 def without_ids(outcome: Rehearsed) -> dict[str, Any]:

@@ -60,8 +60,8 @@ def test_a_watched_route_is_a_copy_without_what_the_other_is_bound_to() -> None:
     snapshot = compiled({**PLAIN, "routes": [only]})
     real = snapshot.routes["one"]
     real.bound, real.tally, real.in_flight = object(), object(), 7
-    made, table = watched(snapshot, Trace())
-    found = made.table.find(b"a", b"GET", b"/", {})
+    table = watched(snapshot, Trace()).table
+    found = table.find(b"a", b"GET", b"/", {})
     assert isinstance(found, Route)
     assert found is not real
     assert (found.name, found.bound, found.tally, found.in_flight) == ("one", None, None, 0)

@@ -95,7 +95,7 @@ def told(outcome: Rehearsed) -> str:
     """An outcome in a few words."""
     route = f"the route {outcome.route}" if outcome.route is not None else "the gateway itself"
     if outcome.path is not None:
-        return f"{route} forwards it to {outcome.upstream} as {outcome.target}; the status is the upstream's"
+        return f"{route} forwards it to {outcome.upstream} as {outcome.path}; the status is the upstream's"
     if outcome.reason == Reason.OK.value:
         return f"{route} answers it with {outcome.status}"
     no_keys = _NO_KEYS if outcome.reason == Reason.AUTH_UNAVAILABLE.value else ""

@@ -193,6 +193,13 @@ def test_keys_that_are_fetched_are_not_known(problems: Problems) -> None:
     assert token not in found[0]
 
 
+def test_no_query_is_in_what_a_failure_says(problems: Problems) -> None:
+    """It may be a credential, and is not logged of any request."""
+    found = problems(case("GET http://a/x/1?token=hush", "route: rest"))
+    assert len(found) == 1
+    assert "hush" not in found[0]
+
+
 def test_no_secret_is_in_what_a_failure_says(problems: Problems) -> None:
     sent = f"headers: {{x-api-key: {KEY}, cookie: hush-hush}},"
     found = problems(case("GET http://a/a/1", "route: rest, status: 200", sent))
