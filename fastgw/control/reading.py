@@ -97,9 +97,9 @@ def _version(tag: str) -> int:
     return int(text) if tag.startswith('"') and _VERSION.fullmatch(text) else _NO_VERSION
 
 
-async def read_body(request: web.Request, body: Body | None) -> Any:
+async def read_body(request: web.Request, body: Body | None, patience: float = BODY_TIMEOUT) -> Any:
     """Its JSON; an empty object where there is none and none is needed."""
-    data = await _bytes(request, body)
+    data = await _bytes(request, body, patience)
     if body is None or (not data and not body.needed):
         return {}
     try:
@@ -108,7 +108,7 @@ async def read_body(request: web.Request, body: Body | None) -> Any:
         raise Unacceptable(400, "bad_request", str(error), (("", str(error)),)) from None
 
 
-async def _bytes(request: web.Request, body: Body | None) -> bytes:
+async def _bytes(request: web.Request, body: Body | None, patience: float) -> bytes:
     limit = Body({}).limit if body is None else body.limit
     too_large = Unacceptable(413, "body_too_large", f"A body may have {limit} bytes here")
     if (request.content_length or 0) > limit:
@@ -116,7 +116,7 @@ async def _bytes(request: web.Request, body: Body | None) -> bytes:
     parts: list[bytes] = []
     size = 0
     try:
-        async with asyncio.timeout(BODY_TIMEOUT):
+        async with asyncio.timeout(patience):
             # What counts is what comes out of a Content-Encoding.
             async for part in request.content.iter_any():
                 size += len(part)
@@ -124,7 +124,7 @@ async def _bytes(request: web.Request, body: Body | None) -> bytes:
                     raise too_large
                 parts.append(part)
     except TimeoutError:
-        raise Unacceptable(408, "body_timeout", f"The body did not come within {BODY_TIMEOUT:.0f} s") from None
+        raise Unacceptable(408, "body_timeout", f"The body did not come within {patience:g} s") from None
     return b"".join(parts)
 
 

@@ -50,3 +50,14 @@ async def test_a_reload_that_changes_the_token_takes_effect_at_once(
     # The old one is a secret still.
     answer = await client.get(f"/api/config?version={gateway.version}", headers=fields)
     assert answer.status == 200 and TOKEN not in await answer.text()
+
+
+async def test_every_call_that_is_described_needs_it(client: aiohttp.ClientSession) -> None:
+    fields = {"Authorization": f"Bearer {TOKEN}"}
+    described = await (await client.get("/api/openapi.json", headers=fields)).json()
+    for path, methods in described["paths"].items():
+        for method, operation in methods.items():
+            answer = await client.request(method, path.replace("{name}", "orders"), json={}, headers={"If-Match": "*"})
+            assert answer.status == 401, (method, path)
+            assert answer.content_type in operation["responses"]["401"]["content"]
+            assert "WWW-Authenticate" in answer.headers
