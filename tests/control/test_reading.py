@@ -6,7 +6,6 @@ import io
 import json
 
 import aiohttp
-import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
