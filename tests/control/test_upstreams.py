@@ -39,6 +39,10 @@ class Worker:
     async def heard(self, kind: str) -> dict[str, Any]:
         return (await receive(self.channel, self.inbox, kind)).message
 
+    async def serves_another(self) -> None:
+        document = await self.heard("config")
+        self.channel.send(messages.applied(document["version"], document["hash"]))
+
 
 @pytest.fixture
 async def workers(gateway: Gateway, client: aiohttp.ClientSession) -> AsyncIterator[list[Worker]]:
@@ -174,7 +178,10 @@ async def test_a_reload_that_takes_the_breaker_away_ends_what_was_forced(
 ) -> None:
     await force(client, "sick", state="open", **{"for": "1h"})
     gateway.path.write_text(gateway.path.read_text().replace("    breaker: {failures: 3}\n", ""))
-    assert (await client.post("/api/reload", json={})).status == 200
+    reloading = asyncio.ensure_future(client.post("/api/reload", json={}))
+    for worker in workers:
+        await worker.serves_another()
+    assert (await reloading).status == 200
     shown = await upstream(client, "sick")
     assert (shown["breaker"], shown["forced"]) == (None, None)
 
