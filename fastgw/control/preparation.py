@@ -6,15 +6,14 @@ that has changed nothing.
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from fastgw.config.errors import ConfigError, Problem
 from fastgw.config.paths import text_of
+from fastgw.control.collection import Collection
 from fastgw.control.outcome import Order
 from fastgw.control.published import Published
 from fastgw.control.trial import Trial, differing
@@ -44,17 +43,20 @@ class Made:
 
 
 class Preparation:
-    __slots__ = ("_environ", "_path", "_store", "_trial")
+    __slots__ = ("_collection", "_environ", "_path", "_store", "_trial")
 
-    def __init__(self, path: Path, environ: Mapping[str, str], store: VersionStore) -> None:
+    def __init__(
+        self, path: Path, environ: Mapping[str, str], store: VersionStore, collection: Collection
+    ) -> None:
         self._path = path
         self._environ = environ
         self._store = store
+        self._collection = collection
         self._trial = Trial()
 
     def warm(self, now: Published) -> None:
         """What is compiled now need not be at the first publish."""
-        with _collection_off():
+        with self._collection.paused():
             self._trial.of(now.document, now.version)
 
     def keep(self, made: Made) -> None:
@@ -64,7 +66,7 @@ class Preparation:
 
     def file(self, now: Published, by: str) -> Made:
         """What the file says, or the newest version of the store where the file is not new. Raises ConfigError."""
-        with _collection_off():
+        with self._collection.paused():
             written = load_file(self._path, self._environ, previous=now.document)
             compiled = None if written.hash == now.hash else self._compiled(written.without_plain(), now)
             version, document = current(self._store, written, by)
@@ -72,14 +74,14 @@ class Preparation:
 
     def version(self, now: Published, version: Version) -> Made:
         """What another gateway published. Raises ConfigError."""
-        with _collection_off():
+        with self._collection.paused():
             document = load_plain(version.plain, f"version {version.number} of the store", previous=now.document)
             return self._stored(now, version.number, document)
 
     def change(self, now: Published, order: Order, make: Make, newest: int) -> Made:
         """A new version, if nothing is wrong with it and `newest` is still the newest of the store. Raises ConfigError,
         StoreError and whatever `make` does."""
-        with _collection_off():
+        with self._collection.paused():
             wanted = make(now)
             if wanted.hash == now.hash and newest <= now.version:
                 return Made(now, False, Changes())
@@ -115,13 +117,3 @@ def _rehearse(document: Document, snapshot: Snapshot) -> None:
         problems = [Problem(SENT, 0, text_of(each.path), each.message) for each in failures(document, snapshot)]
         if problems:
             raise ConfigError(problems)
-
-
-@contextmanager
-def _collection_off() -> Iterator[None]:
-    """The collector walks every object made so far again and again: over 5 s instead of 1.5 (facts.md)."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()

@@ -23,6 +23,7 @@ from fastgw.control import dashboard
 from fastgw.control.admission import Admission
 from fastgw.control.api import AdminApi
 from fastgw.control.breakers import Breakers
+from fastgw.control.collection import Collection
 from fastgw.control.changing import Changing
 from fastgw.control.config_api import ConfigApi
 from fastgw.control.doors import IDLE_TIMEOUT, Doors
@@ -86,14 +87,14 @@ def main(context: ControlContext[SeriesMemory]) -> int:
 async def _run(context: ControlContext[SeriesMemory], loop: asyncio.AbstractEventLoop) -> None:
     names = SystemNames(HostsFile())
     try:
-        await Control(context, loop, SystemClock(), names.resolve, announce, check).run()
+        await Control(context, loop, SystemClock(), names.resolve, announce, check, Collection(True)).run()
     finally:
         await names.close()
 
 
 class Control:
     """Everything that control consists of, wired. `resolve` turns a name into addresses, `announce` tells the store of
-    the limits that this gateway lives, `check` asks a target how it is."""
+    the limits that this gateway lives, `check` asks a target how it is, `collection` says when garbage is looked for."""
 
     def __init__(
         self,
@@ -103,6 +104,7 @@ class Control:
         resolve: Resolve,
         announce: Announce,
         check: Check,
+        collection: Collection,
     ) -> None:
         self._context = context
         self._clock = clock
@@ -161,6 +163,7 @@ class Control:
             clock=clock,
             log=self._log,
             on_published=self._on_published,
+            collection=collection,
         )
         self.publisher = publisher
         self._fleet = self._make_fleet(store, document)

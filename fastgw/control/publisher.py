@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 from fastgw.clock import Clock
 from fastgw.config.errors import ConfigError, Problem
 from fastgw.control.audit import ACCEPTED, REFUSED, UNCHANGED, Audit
+from fastgw.control.collection import Collection
 from fastgw.control.operator_log import OperatorLog
 from fastgw.control.outcome import EditRefused, NoSuchVersion, Order, Outcome, needs_restart
 from fastgw.control.peers import Peers
@@ -50,6 +51,7 @@ class Publisher:
         clock: Clock,
         log: OperatorLog,
         on_published: Callable[[Document], None],
+        collection: Collection,
     ) -> None:
         self._path = path
         self._store = store
@@ -61,7 +63,7 @@ class Publisher:
         self._born_with = history.current.document.base
         self._one_at_a_time = asyncio.Lock()
         self._running: set[asyncio.Task[Any]] = set()
-        self._preparation = Preparation(path, environ, store)
+        self._preparation = Preparation(path, environ, store, collection)
         self.audit = Audit(log, clock)
         self.last_reload: Outcome | None = None
 

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 
 from fastgw.clock import SystemClock
+from fastgw.control.collection import Collection
 from fastgw.control.process import Control
 from fastgw.control.published import Published
 from fastgw.gateway.document.model import Document
@@ -59,7 +60,7 @@ async def gateway(
 ) -> AsyncIterator[Gateway]:
     made = Gateway(tmp_path, admin_socket, log, token)
     loop = asyncio.get_running_loop()
-    made.control = Control(made.context, loop, SystemClock(), made.resolve, made.announce, made.check)
+    made.control = Control(made.context, loop, SystemClock(), made.resolve, made.announce, made.check, Collection(False))
     running = asyncio.ensure_future(made.control.run())
     hearing = asyncio.ensure_future(made.heard("ready"))
     await asyncio.wait({running, hearing}, return_when=asyncio.FIRST_COMPLETED)

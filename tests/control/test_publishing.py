@@ -16,6 +16,7 @@ import pytest
 
 from fastgw.clock import ManualClock
 from fastgw.config.errors import ConfigError
+from fastgw.control.collection import Collection
 from fastgw.control.outcome import EditRefused, NoSuchVersion
 from fastgw.control.peers import Peers
 from fastgw.control.published import History, Published
@@ -93,7 +94,7 @@ class Bench:
         )
         self.publisher = Publisher(
             folder / "gateway.yaml", {}, self.store, history=self.history, peers=peers, clock=ManualClock(), log=log,
-            on_published=self.follow,
+            on_published=self.follow, collection=Collection(False),
         )  # fmt: skip
 
     def follow(self, document: Document) -> None:

@@ -8,7 +8,7 @@ from fastgw.routing.errors import PatternError
 from fastgw.routing.hosts import ANY_HOST, parse_host
 from fastgw.routing.options import MatchOptions
 from fastgw.routing.paths import parse_path
-from fastgw.routing.rule import parse_rule
+from fastgw.routing.rule import parse_rule, rule_of
 
 
 def test_the_options_of_the_document_are_what_a_rule_is_made_of() -> None:
@@ -38,3 +38,13 @@ def test_spellings_of_one_host_are_one() -> None:
 def test_what_can_match_nothing_is_refused() -> None:
     with pytest.raises(PatternError):
         parse_rule(MatchOptions(path="/a/%2e%2e/b"))
+
+
+def test_a_match_remembers_its_rule_and_is_equal_all_the_same() -> None:
+    one, other = MatchOptions(path="/a"), MatchOptions(path="/a")
+    assert rule_of(one) is rule_of(one)
+    assert rule_of(one) == rule_of(other) == parse_rule(one)
+    assert one == MatchOptions(path="/a") and MatchOptions(path="/a") == one
+    assert MatchOptions.model_validate(one.model_dump()) == one
+    with pytest.raises(PatternError):
+        rule_of(MatchOptions(path="/a/%2e%2e/b"))
