@@ -91,7 +91,9 @@ def test_nothing_turns_text_into_markup() -> None:
         assert not DANGER.search(text), path
 
 
-@pytest.mark.parametrize("line", ["node.innerHTML = path;", "eval(text)", 'a.href = "javascript:x"', "new Function(t)"])
+@pytest.mark.parametrize(
+    "line", ["node.innerHTML = path;", "eval(text)", 'a.href = "javascript:x"', "new Function(t)"]
+)
 def test_danger_is_seen(line: str) -> None:
     assert DANGER.search(line)
 
@@ -120,3 +122,52 @@ def test_the_files_are_part_of_the_wheel() -> None:
     assert FOLDER.is_relative_to(root / "fastgw")
     ignored = (root / ".gitignore").read_text().split()
     assert not [each for each in ignored if each.strip("/") in {"vendor", "*.js", "*.css", "dashboard_files"}]
+
+
+def colours(style: str, selector: str) -> dict[str, str]:
+    block = style[style.index(selector) :]
+    return dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6}|rgb\([^)]*\));", block[: block.index("}")]))
+
+
+LIGHT = colours(OWN["/assets/style.css"], ":root {")
+DARK = colours(OWN["/assets/style.css"], ':root[data-theme="dark"] {')
+
+
+def test_dark_is_the_same_whoever_chose_it() -> None:
+    assert colours(OWN["/assets/style.css"], ':root:not([data-theme="light"]) {') == DARK
+    assert set(DARK) == set(LIGHT)
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG 2: from 1 to 21."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        red, green, blue = (
+            part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+        )
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+@pytest.mark.parametrize(
+    ("words", "ground"),
+    [
+        *((words, ground) for words in ("text", "muted", "accent") for ground in ("bg", "panel", "raised")),
+        *((words, "panel") for words in ("good", "warn", "bad")),
+        *((tone, f"{tone}-soft") for tone in ("good", "warn", "bad")),
+        ("accent-text", "accent"),
+        ("panel", "bad"),  # a button that does harm
+        ("text", "bad-soft"),
+    ],
+)
+def test_words_can_be_read(theme: dict[str, str], words: str, ground: str) -> None:
+    assert contrast(theme[words], theme[ground]) >= 4.5
+
+
+def test_contrast_is_what_it_should_be() -> None:
+    assert round(contrast("#000000", "#ffffff")) == 21
+    assert contrast("#767676", "#ffffff") >= 4.5 > contrast("#777777", "#ffffff")

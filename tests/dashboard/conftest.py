@@ -30,7 +30,13 @@ def api() -> Iterator[FakeApi]:
 
 
 @pytest.fixture
-def visit(browser: Browser, api: FakeApi) -> Iterator[Open]:
+def site(api: FakeApi) -> str:
+    """Where the page is; a module with a gateway of its own overrides it."""
+    return api.url
+
+
+@pytest.fixture
+def visit(browser: Browser, site: str) -> Iterator[Open]:
     """`visit("live")` opens the page at a view; how the browser is, follows by name (viewport=, color_scheme=)."""
     contexts: list[BrowserContext] = []
     errors: list[str] = []
@@ -42,14 +48,18 @@ def visit(browser: Browser, api: FakeApi) -> Iterator[Open]:
             errors.append(message.text)
 
     def visited(view: str = "overview", **more: object) -> Page:
-        settings: dict[str, object] = {"viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce", **more}
+        settings: dict[str, object] = {
+            "viewport": {"width": 1280, "height": 800},
+            "reduced_motion": "reduce",
+            **more,
+        }
         context = browser.new_context(**settings)  # type: ignore[arg-type]  # as new_context takes them
         contexts.append(context)
         context.set_default_timeout(PATIENCE_MS)
         page = context.new_page()
         page.on("console", said)
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(f"{api.url}/#{view}")
+        page.goto(f"{site}/#{view}")
         return page
 
     yield visited

@@ -126,10 +126,14 @@ class FakeApi:
         body = await request.json() if request.method == "POST" else None
         given = request.headers.get("Authorization")
         with self.changed:
-            self.calls.append(Call(request.method, request.path_qs, request.headers.get("If-Match"), given, body))
+            self.calls.append(
+                Call(request.method, request.path_qs, request.headers.get("If-Match"), given, body)
+            )
             self.changed.notify_all()
         if self.token and request.path.startswith(("/api", "/readyz")) and given != f"Bearer {self.token}":
-            return _problem(401, "Unauthorized", "Authorization: Bearer with the configured admin.token is needed")
+            return _problem(
+                401, "Unauthorized", "Authorization: Bearer with the configured admin.token is needed"
+            )
         answer: web.StreamResponse = await handler(request)
         return answer
 
@@ -151,7 +155,13 @@ class FakeApi:
         place = next((each for each in found["targets"] if each["target"] == wish.get("target")), found)
         place["forced"] = None if until is None else {"state": wish["state"], "until": until}
         return web.json_response(
-            {"upstream": name, "target": wish.get("target"), "state": wish["state"], "until": until, "workers": 2}
+            {
+                "upstream": name,
+                "target": wish.get("target"),
+                "state": wish["state"],
+                "until": until,
+                "workers": 2,
+            }
         )
 
     async def _rollback(self, request: web.Request) -> web.Response:
@@ -190,7 +200,9 @@ class FakeApi:
 
 def _file(content: bytes, kind: str) -> Any:
     async def handler(request: web.Request) -> web.Response:
-        return web.Response(body=content, headers={"Content-Type": kind, "Cache-Control": "no-store", **SECURITY})
+        return web.Response(
+            body=content, headers={"Content-Type": kind, "Cache-Control": "no-store", **SECURITY}
+        )
 
     return handler
 

@@ -69,9 +69,30 @@ ROUTES = [
 ]
 
 UPSTREAM_FIGURES = [
-    {"upstream": "orders", "requests_s": 870.1, "p50_ms": 4.5, "p99_ms": 44.0, "retries_s": 0.3, "in_flight": 9},
-    {"upstream": "search", "requests_s": 209.0, "p50_ms": 17.8, "p99_ms": 238.1, "retries_s": 6.2, "in_flight": 12},
-    {"upstream": "catalog", "requests_s": 640.1, "p50_ms": 1.8, "p99_ms": 12.2, "retries_s": 0, "in_flight": 2},
+    {
+        "upstream": "orders",
+        "requests_s": 870.1,
+        "p50_ms": 4.5,
+        "p99_ms": 44.0,
+        "retries_s": 0.3,
+        "in_flight": 9,
+    },
+    {
+        "upstream": "search",
+        "requests_s": 209.0,
+        "p50_ms": 17.8,
+        "p99_ms": 238.1,
+        "retries_s": 6.2,
+        "in_flight": 12,
+    },
+    {
+        "upstream": "catalog",
+        "requests_s": 640.1,
+        "p50_ms": 1.8,
+        "p99_ms": 12.2,
+        "retries_s": 0,
+        "in_flight": 2,
+    },
 ]
 
 REASONS = [
@@ -164,7 +185,9 @@ def upstreams(now: float) -> list[dict[str, Any]]:
 
     return [
         upstream("catalog", "round_robin", _target(now, "http://10.0.3.20:8080"), breaker=False),
-        upstream("orders", "p2c", _target(now, "http://10.0.1.11:8080"), _target(now, "http://10.0.1.12:8080", 2)),
+        upstream(
+            "orders", "p2c", _target(now, "http://10.0.1.11:8080"), _target(now, "http://10.0.1.12:8080", 2)
+        ),
         upstream(
             "search",
             "least_requests",
@@ -175,7 +198,9 @@ def upstreams(now: float) -> list[dict[str, Any]]:
 
 
 def versions(now: float) -> list[dict[str, Any]]:
-    def version(number: int, ago: float, by: str, note: str, changes: dict[str, Any] | None) -> dict[str, Any]:
+    def version(
+        number: int, ago: float, by: str, note: str, changes: dict[str, Any] | None
+    ) -> dict[str, Any]:
         return {
             "version": number, "hash": f"{number:02x}c4e1d0ab53e7714c0d", "at": now - ago, "by": by, "note": note,
             "changes": changes,
@@ -187,12 +212,26 @@ def versions(now: float) -> list[dict[str, Any]]:
 
     return [
         version(1, 93_000, "start", "", None),
-        version(2, 81_400, "api, 10.0.0.8", "search gets a route", changes(["route:search", "upstream:search"], [], [])),
+        version(
+            2,
+            81_400,
+            "api, 10.0.0.8",
+            "search gets a route",
+            changes(["route:search", "upstream:search"], [], []),
+        ),
         version(3, 60_200, "SIGHUP", "", changes([], ["route:orders"], [])),
         version(4, 22_000, "api, 10.0.0.8", "payments: 20/s a consumer", changes([], ["route:payments"], [])),
-        version(5, 9_400, "api, 10.0.0.8", "canary 5 %", changes(["upstream:orders-next"], ["route:orders"], [])),
+        version(
+            5, 9_400, "api, 10.0.0.8", "canary 5 %", changes(["upstream:orders-next"], ["route:orders"], [])
+        ),
         version(6, 430, "api, 10.0.0.8", "canary 25 %", changes([], ["route:orders"], [])),
-        version(7, 130, "api, 10.0.0.9", "canary off again", changes([], ["route:orders"], ["upstream:orders-next"])),
+        version(
+            7,
+            130,
+            "api, 10.0.0.9",
+            "canary off again",
+            changes([], ["route:orders"], ["upstream:orders-next"]),
+        ),
     ]
 
 
@@ -286,7 +325,7 @@ def exchange(number: int, now: float, **more: Any) -> dict[str, Any]:
         "bytes_in": 0,
         "bytes_out": 512,
         "duration_ms": took,
-        "gateway_ms": 0.2,
+        "gateway_ms": min(took, 0.2),
         "upstream_ms": took - 0.2 if answered else 0.0,
         "upstream": route if answered else None,
         "target": "10.0.1.11:8080" if answered else None,

@@ -68,7 +68,11 @@ def test_from_a_line_to_its_explanation(visit: Open, api: FakeApi) -> None:
     expect(page.locator("#live-state")).to_contain_text("Paused")  # a line that is read does not run away
     page.get_by_role("button", name="Explain this request").click()
     asked = posted(api, "/api/explain").body
-    assert asked == {"request": "GET http://api.example.com/orders/31", "headers": {}, "client": "203.0.113.3"}
+    assert asked == {
+        "request": "GET http://api.example.com/orders/31",
+        "headers": {},
+        "client": "203.0.113.3",
+    }
     expect(page.locator("#explain-answer")).to_contain_text("It would be let through")
 
 
@@ -88,7 +92,15 @@ def test_explains_a_request(visit: Open, api: FakeApi) -> None:
         "headers": {"X-API-Key": "secret:with:colons", "X-Api-Version": "2"},
     }
     answer = page.locator("#explain-answer")
-    for text in ("orders-next", "25 %", "api_key of mobile-app", "1000/m", "/v2/7", "x-api-version", "X-Consumer"):
+    for text in (
+        "orders-next",
+        "25 %",
+        "api_key of mobile-app",
+        "1000/m",
+        "/v2/7",
+        "x-api-version",
+        "X-Consumer",
+    ):
         expect(answer).to_contain_text(text)
     api.explanation |= {"status": 401, "reason": "missing_credentials", "rule": "auth", "upstream": None}
     page.get_by_role("button", name="Explain", exact=True).click()

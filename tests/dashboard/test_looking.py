@@ -59,7 +59,9 @@ def test_what_is_published_shows_by_itself(visit: Open, api: FakeApi) -> None:
     expect(page.locator("#version")).to_contain_text("v8")
     page.get_by_role("tab", name="Overview").click()
     # Both workers are behind, and that is said.
-    expect(page.locator("#attention")).to_contain_text("Worker 1 still serves version 7; the current one is 8")
+    expect(page.locator("#attention")).to_contain_text(
+        "Worker 1 still serves version 7; the current one is 8"
+    )
 
 
 def test_a_quiet_gateway_says_what_to_do(visit: Open, api: FakeApi) -> None:
@@ -109,7 +111,9 @@ def test_asks_for_the_token_and_keeps_it_in_this_tab_only(visit: Open, api: Fake
     dialog(page).get_by_label("Token").fill(api.token)
     page.keyboard.press("Enter")
     ready(page)
-    kept = page.evaluate("[JSON.stringify(sessionStorage), JSON.stringify(localStorage), document.cookie, location.href]")
+    kept = page.evaluate(
+        "[JSON.stringify(sessionStorage), JSON.stringify(localStorage), document.cookie, location.href]"
+    )
     assert [api.token in each for each in kept] == [True, False, False, False]
     page.get_by_role("tab", name="Live").click()
     api.watched()  # the stream carries it too
@@ -136,8 +140,17 @@ def test_dark_and_light(visit: Open) -> None:
     assert ground() == light
 
 
+def test_says_nothing_is_well_that_it_does_not_know(visit: Open, api: FakeApi) -> None:
+    api.token = "not-given"
+    page = visit()
+    expect(dialog(page)).to_be_visible()
+    expect(page.locator("#attention")).not_to_contain_text("well")
+
+
 def test_on_a_phone_nothing_scrolls_sideways(visit: Open, api: FakeApi) -> None:
-    api.overview["routes"].append(api.overview["routes"][0] | {"route": "a-route-with-a-rather-long-name-" * 3})
+    api.overview["routes"].append(
+        api.overview["routes"][0] | {"route": "a-route-with-a-rather-long-name-" * 3}
+    )
     page = ready(visit(viewport={"width": 360, "height": 740}))
     for view in VIEWS:
         page.get_by_role("tab", name=view.title()).click()

@@ -21,7 +21,7 @@ export class Refusal extends Error {
 export class Unreachable extends Error {
   constructor() {
     super("The gateway's control process does not answer.");
-    this.cure = "Traffic goes on without it. Look at the gateway's log, or at `fastgw status` on that machine.";
+    this.cure = "Traffic goes on without it. Look at the log of the gateway.";
   }
 }
 

@@ -22,9 +22,9 @@ const KEYS = [
 
 class Page {
   constructor() {
-    this.state = { errors: {} };
+    this.state = {};
     this.round = 0;
-    this.lost = 0; // since when nobody answers
+    this.state.lost = 0; // since when nobody answers
     this.wake = () => {};
     this.api = new Api((wrong) => askToken(wrong));
     const parts = {
@@ -159,10 +159,10 @@ class Page {
     const names = ["ready", ...Object.keys(paths)];
     const failures = (await Promise.allSettled(jobs)).map((each, index) => [names[index], each.reason]).filter(([, reason]) => reason);
     const away = failures.find(([, error]) => error instanceof Unreachable);
-    if (away) this.lost ||= Date.now();
+    if (away) this.state.lost ||= Date.now();
     else {
-      if (this.lost) this.say("The gateway answers again.");
-      this.lost = 0;
+      if (this.state.lost) this.say("The gateway answers again.");
+      this.state.lost = 0;
       this.at = Date.now();
       if (paths.versions) this.known = this.state.status?.version;
     }
@@ -190,15 +190,15 @@ class Page {
   banner() {
     const banner = byId("banner");
     banner.hidden = !this.failure;
-    document.body.classList.toggle("lost", Boolean(this.lost));
-    if (this.lost) fill(banner, h("strong", {}, `Connection lost at ${clock(this.lost / 1000)}. `), this.failure.message, " ", this.failure.cure || "", " What you see is what was known then; trying again every two seconds.");
+    document.body.classList.toggle("lost", Boolean(this.state.lost));
+    if (this.state.lost) fill(banner, h("strong", {}, `Connection lost at ${clock(this.state.lost / 1000)}. `), this.failure.message, " ", this.failure.cure || "", " What you see is what was known then; trying again every two seconds.");
     else if (this.failure) fill(banner, problemOf(this.failure));
   }
 
   vitals() {
     const { ready, status } = this.state;
     byId("forget").hidden = !this.api.signedIn;
-    const word = this.lost ? ["no answer", "bad"] : !ready ? ["connecting", ""] : ready.ok ? ["ready", "good"] : ["not ready", "bad"];
+    const word = this.state.lost ? ["no answer", "bad"] : !ready ? ["connecting", ""] : ready.ok ? ["ready", "good"] : ["not ready", "bad"];
     const chip = byId("ready");
     fill(chip, word[0]);
     chip.className = `chip ${word[1]}`;

@@ -42,8 +42,9 @@ export class Live {
     })]));
     form.append(...FILTERS.map(({ id, title, list }) => h("div", { class: "field" }, h("label", { for: `live-${id}` }, title), this.inputs.get(id),
       h("datalist", { id: `live-${id}-list` }, (list || []).map((each) => h("option", { value: each }))))),
-    h("div", { class: "actions" }, h("button", { type: "submit", class: "primary" }, "Filter"),
-      PRESETS.map(([name, filters]) => h("button", { type: "button", class: "ghost", onclick: () => this.go("live", filters) }, name))));
+    h("div", { class: "actions" }, h("button", { type: "submit", class: "primary" }, "Filter")));
+    byId("live-presets").append(...PRESETS.map(([name, filters]) => h("button", { type: "button", class: "ghost", onclick: () => this.go("live", filters) }, name)));
+    byId("live-filters").open = innerWidth > 640; // on a phone they would fill the window
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.go("live", this.filters());
@@ -62,6 +63,10 @@ export class Live {
 
   shown(filters) {
     for (const [id, input] of this.inputs) input.value = filters[id] || "";
+    if (Object.keys(filters).length) byId("live-filters").open = true;
+    for (const [index, [, preset]] of PRESETS.entries()) {
+      byId("live-presets").children[index].setAttribute("aria-pressed", String(same(preset, filters)));
+    }
     const query = new URLSearchParams();
     for (const [id, text] of Object.entries(filters)) {
       for (const each of text.split(",")) if (each.trim()) query.append(id, each.trim());
@@ -211,6 +216,10 @@ export class Live {
     while (item && !item.querySelector(".line")) item = item[step];
     item?.querySelector(".line").focus();
   }
+}
+
+function same(one, other) {
+  return JSON.stringify(Object.entries(one).sort()) === JSON.stringify(Object.entries(other).sort());
 }
 
 function notice({ found, at }) {

@@ -7,6 +7,8 @@ import { bytes, clock, count, millis, named, rate, share, span } from "./format.
 import { meaning, tone } from "./reasons.js";
 import { Table } from "./table.js";
 
+const LINES = 20; // of what needs attention
+
 const MS = (name, title, hint) => ({ id: name, title, hint, number: true, value: (row) => row[name], cell: (row) => millis(row[name]) });
 const RATE = (name, title, hint, warn) => ({
   id: name, title, hint, number: true, value: (row) => row[name],
@@ -98,7 +100,7 @@ export class Overview {
 
   update(state) {
     this.state = state;
-    this.attention(troubles(state));
+    this.attention(state);
     if (state.overview) this.drawTraffic(state);
     if (state.status) {
       this.workers.update(state.status.workers || []);
@@ -128,11 +130,17 @@ export class Overview {
     this.routes.update(routes.filter((row) => String(row.route).toLowerCase().includes(wanted)));
   }
 
-  attention(found) {
-    const lines = found.map(({ tone: how, text, more, go }) => h("li", { class: how },
+  /** Nothing is called well that was not asked, or asked too long ago. */
+  attention(state) {
+    const known = state.ready && state.status && state.overview;
+    const found = troubles(state);
+    const lines = found.slice(0, LINES).map(({ tone: how, text, more, go }) => h("li", { class: how },
       h("strong", {}, text), " ", more, go ? [" ", link("Look", () => this.go(...go))] : null));
-    byId("attention-panel").className = `panel attention ${found.length ? found[0].tone : "good"}`;
-    fill(byId("attention"), found.length ? h("ul", {}, lines) : h("p", {}, "All is well: every worker serves the current version, and no upstream is in trouble."));
+    const more = found.length - lines.length;
+    byId("attention-panel").className = `panel attention ${found.length ? found[0].tone : known && !state.lost ? "good" : ""}`;
+    fill(byId("attention"), found.length ? [h("ul", {}, lines), more > 0 ? h("p", { class: "muted" }, `and ${more} more`) : null]
+      : state.lost ? h("p", {}, "Not known: nobody answers.")
+        : known ? h("p", {}, "All is well: every worker serves the current version, and no upstream is in trouble.") : h("p", { class: "muted" }, "Asking the gateway…"));
   }
 
   tiles(point) {

@@ -21,6 +21,7 @@ export class Table {
       h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, [...this.heads.values()])), this.body);
     this.nothing = h("p", { class: "empty" }, empty);
     this.nothing.hidden = true;
+    this.table.hidden = true; // until something is known
     place.replaceChildren(this.table, this.nothing);
   }
 

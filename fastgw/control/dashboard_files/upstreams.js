@@ -7,10 +7,11 @@ import { Table } from "./table.js";
 import { circuit, health } from "./targets.js";
 
 const SHOWN = 50; // cards at a time: those in trouble come first, the rest is found by name
+// What each state means: for an upstream, and for one target among others.
 const STATES = {
-  open: "Nothing is sent to it; every request for it is answered 503 breaker_open at once.",
-  closed: "Requests are sent to it whatever becomes of them.",
-  auto: "Back to its own judgement.",
+  open: ["Nothing is sent to it; every request for it is answered 503 breaker_open at once.", "Nothing is sent to it; the other targets take its share."],
+  closed: ["Requests are sent to it, whatever becomes of them.", "It gets its share, whatever becomes of the requests."],
+  auto: ["Back to its own judgement.", "Back to its own judgement."],
 };
 const SPANS = ["30s", "5m", "1h"];
 
@@ -78,8 +79,8 @@ class Card {
       columns: [
         { id: "target", title: "Target", cell: (row) => [h("span", { class: "mono" }, row.target || row.url), row.target ? null : h("span", { class: "is-bad" }, " no address")] },
         { id: "weight", title: "Weight", number: true, cell: (row) => count(row.weight) },
-        { id: "health", title: "Health", cell: (row) => health(row) },
-        { id: "circuit", title: "Circuit", cell: (row) => this.targetCircuit(row) },
+        { id: "health", title: "Health", wide: true, cell: (row) => health(row) },
+        { id: "circuit", title: "Circuit", wide: true, cell: (row) => this.targetCircuit(row) },
         { id: "force", title: "Force", cell: (row) => (this.single || !row.target || !row.breaker ? "" : buttons(row.forced, (state) => this.force(row.target, state))) },
       ],
     });
@@ -123,9 +124,9 @@ class Force {
     const now = figures?.requests_s;
     this.content = [
       h("p", {}, target ? ["Target ", h("code", {}, target), "."] : "The upstream as a whole, with all its targets.",
-        now ? ` It gets ${rate(now)} requests a second right now.` : ""),
+        now ? ` The upstream gets ${rate(now)} requests a second right now.` : ""),
       h("fieldset", {}, h("legend", {}, "State"), this.states.map((input) => h("label", { class: "choice", for: input.id }, input,
-        h("span", {}, h("strong", {}, input.value), " ", STATES[input.value])))),
+        h("span", {}, h("strong", {}, input.value), " ", STATES[input.value][target ? 1 : 0])))),
       this.time,
     ];
     for (const input of this.states) input.addEventListener("change", () => this.shape());

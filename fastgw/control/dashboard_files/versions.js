@@ -69,7 +69,7 @@ export class Versions {
 
   async rollback(row) {
     const from = this.current;
-    const what = h("div", { class: "difference" }, h("p", { class: "muted" }, "Comparing…"));
+    const what = h("div", { "aria-live": "polite" }, h("p", { class: "muted" }, "Comparing…"));
     const note = h("input", { id: "note", maxlength: 200, value: `back to version ${row.version}` });
     this.diff(from, row.version).then((found) => fill(what, difference(found, `What would change, from v${from}`)), (error) => fill(what, problemOf(error)));
     const done = await question({
