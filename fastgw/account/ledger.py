@@ -123,7 +123,7 @@ class Ledger:
         if kept and self.sample < 1.0:
             kept = self._is_kept(exchange)
         tap = log.tap
-        if tap is not None and tap.wants(tally.label, exchange.reason is not _OK or status >= 400, total):
+        if tap is not None and tap.wants(tally.label, exchange, total):
             tap.add(log.exchange(exchange, text, wall, total, own, kept))
         elif kept:
             log.exchange(exchange, text, wall, total, own)

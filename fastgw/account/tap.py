@@ -9,6 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from fastgw.errors import Reason
+from fastgw.model.exchange import Exchange
+
+_OK: Final = Reason.OK
+
 EVERY: Final = 0.05  # seconds between two messages: faster than an eye
 MOST_IN_MESSAGE: Final = 24 * 1024  # bytes of lines; quoting them once more must fit into a packet of 64 KiB
 LONGEST_LINE: Final = 8 * 1024  # of which every byte may be escaped twice
@@ -23,8 +28,8 @@ class Tap:
     """`condition` is that of ipc.messages.watch; `later` the loop's call_later, for one timer a message."""
 
     __slots__ = (
-        "_allowance", "_armed", "_later", "_lines", "_missed", "_notices", "_now", "_rate", "_refilled_at",
-        "_reserve", "_routes", "_slower", "_tell", "_troubled",
+        "_allowance", "_armed", "_consumers", "_later", "_lines", "_missed", "_notices", "_now", "_rate",
+        "_reasons", "_refilled_at", "_reserve", "_routes", "_slower", "_tell", "_troubled", "_upstreams",
     )  # fmt: skip
 
     def __init__(
@@ -47,20 +52,26 @@ class Tap:
 
     def change(self, condition: Mapping[str, object]) -> None:
         """Others look on now, or for something else."""
-        routes = condition.get("routes")
         self._troubled = bool(condition.get("troubled"))
-        self._routes = frozenset(map(str, routes)) if isinstance(routes, list) else None
+        self._routes = _words(condition.get("routes"))
+        self._reasons = _words(condition.get("reasons"))
+        self._consumers = _words(condition.get("consumers"))
+        self._upstreams = _words(condition.get("upstreams"))
         self._slower = float(str(condition.get("slower") or 0.0))
         self._rate = float(str(condition.get("rate") or 500))
         self._reserve = self._rate * RESERVED
         self._allowance = self._rate
 
-    def wants(self, route: str, troubled: bool, seconds: float) -> bool:
+    def wants(self, route: str, exchange: Exchange, seconds: float) -> bool:
         """Hot while somebody looks on: whether the line of this exchange is to be handed over, by `add`."""
+        troubled = exchange.reason is not _OK or exchange.status >= 400
         if (
             seconds < self._slower
             or (self._troubled and not troubled)
             or (self._routes is not None and route not in self._routes)
+            or (self._reasons is not None and exchange.reason.value not in self._reasons)
+            or (self._upstreams is not None and exchange.upstream not in self._upstreams)
+            or (self._consumers is not None and _consumer(exchange) not in self._consumers)
         ):
             return False
         if self._allowance > (0.0 if troubled else self._reserve):
@@ -102,6 +113,14 @@ class Tap:
             if not self._tell([line[:-1].decode("utf-8", "replace") for line in portion], missed, notices):
                 self._missed += len(portion) + missed
             missed, notices = 0, []
+
+
+def _words(value: object) -> frozenset[str] | None:
+    return frozenset(map(str, value)) if isinstance(value, list) else None
+
+
+def _consumer(exchange: Exchange) -> str:
+    return "" if exchange.identity is None else exchange.identity.consumer
 
 
 def _portions(lines: Sequence[bytes]) -> Sequence[Sequence[bytes]]:

@@ -40,8 +40,8 @@ def command(gateway: AdminClient, slower: str | None, count: int | None, as_json
     reloads, publishes) is shown between the exchanges, or on stderr with --json.
 
     Watching costs the gateway next to nothing: above some hundred exchanges a second it shows a sample, those that
-    went wrong first, and says how many it left out. --route and --slower choose before that, and so do a reason
-    or a status of trouble; the others choose from the sample, and what was left out may be of somebody else.
+    went wrong first, and says how many it left out. Filters choose before that; only --method, and --status of
+    what went well, choose from the sample.
 
     \b
     Exit codes:

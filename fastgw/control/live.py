@@ -179,15 +179,21 @@ def together(everybody: Iterable[Filters], rate: int) -> dict[str, object] | Non
     filters = list(everybody)
     if not filters:
         return None
-    routes: set[str] | None = set()
-    for each in filters:
-        routes = None if routes is None or not each.routes else routes | each.routes
     return {
         "troubled": all(each.troubled for each in filters),
-        "routes": None if routes is None else sorted(routes),
+        "routes": _any_of(each.routes for each in filters),
+        "reasons": _any_of(each.reasons for each in filters),
+        "upstreams": _any_of(each.upstreams for each in filters),
+        "consumers": _any_of(each.consumers for each in filters),
         "slower": min(each.slower for each in filters),
         "rate": rate,
     }
+
+
+def _any_of(words: Iterable[frozenset[str]]) -> list[str] | None:
+    """What one of them names; None where one of them takes any."""
+    everyone = list(words)
+    return sorted(frozenset().union(*everyone)) if all(everyone) else None
 
 
 def _frame(name: str, data: Mapping[str, object]) -> bytes:

@@ -90,7 +90,8 @@ def breaker(
 
 def watch(condition: Mapping[str, object] | None) -> Message:
     """Somebody looks on, or (None) nobody does. `condition` is what all of them want together: `troubled` (only what did
-    not end well), `routes` (a list of names, or None for all), `slower` (seconds), `rate` (lines a second and worker)."""
+    not end well), `routes`, `reasons`, `upstreams`, `consumers` (each a list of names, or None for all), `slower`
+    (seconds), `rate` (lines a second and worker)."""
     return {"type": "watch", "condition": None if condition is None else dict(condition)}
 
 

@@ -229,11 +229,11 @@ class Eyes:
     def __init__(self, troubled: bool) -> None:
         self.troubled = troubled
         self.seen: list[dict[str, object]] = []
-        self.asked: list[tuple[str, bool, float]] = []
+        self.asked: list[tuple[str, Exchange, float]] = []
 
-    def wants(self, route: str, troubled: bool, seconds: float) -> bool:
-        self.asked.append((route, troubled, seconds))
-        return troubled or not self.troubled
+    def wants(self, route: str, exchange: Exchange, seconds: float) -> bool:
+        self.asked.append((route, exchange, seconds))
+        return exchange.status >= 400 or not self.troubled
 
     def add(self, line: bytes) -> None:
         self.seen.append(json.loads(line))
@@ -250,23 +250,15 @@ def test_who_looks_on_sees_the_line_of_the_log_whether_it_is_kept_or_not(
     books.log.enabled, books.ledger.sample = enabled, sample
     eyes = Eyes(troubled=False)
     books.log.tap = eyes  # type: ignore[assignment]
-    books.close(answered(Route("one", "")), 100.25)
-    books.close(exchange(reason=Reason.NO_ROUTE, status=404), 100.5)
+    well, badly = answered(Route("one", "")), exchange(reason=Reason.NO_ROUTE, status=404)
+    books.close(well, 100.25)
+    books.close(badly, 100.5)
     assert [(line["route"], line["status"], line["reason"]) for line in eyes.seen] == [
         ("one", 200, "ok"), (None, 404, "no_route"),
     ]  # fmt: skip
-    assert eyes.asked == [("one", False, 0.25), (NO_ROUTE, True, 0.5)]
+    assert eyes.asked == [("one", well, 0.25), (NO_ROUTE, badly, 0.5)]
     kept = (eyes.seen if sample else eyes.seen[1:]) if enabled else []
     assert books.lines() == kept
-
-
-def test_a_status_that_tells_of_trouble_is_trouble(books: Books) -> None:
-    eyes = Eyes(troubled=True)
-    books.log.tap = eyes  # type: ignore[assignment]
-    books.close(answered(status=502), 100.0)
-    books.close(answered(status=302), 100.0)
-    assert [line["status"] for line in eyes.seen] == [502]
-    assert len(books.lines()) == 2
 
 
 def test_who_looks_on_reads_what_the_operator_does(books: Books) -> None:

@@ -8,6 +8,11 @@ import pytest
 
 from fastgw.account.tap import EVERY, LONGEST_LINE, MOST_IN_MESSAGE, MOST_NOTICES, Tap
 from fastgw.clock import ManualClock
+from fastgw.errors import Reason
+from fastgw.model.exchange import Exchange
+from fastgw.model.identity import NEVER_EXPIRES, Identity
+
+ANN, BOB = (Identity(name, "", "", frozenset(), {}, NEVER_EXPIRES) for name in ("ann", "bob"))
 
 
 class Screen:
@@ -25,8 +30,14 @@ class Screen:
             self.told.append((list(lines), missed, list(notices)))
         return self.keeps_up
 
-    def show(self, route: str = "one", troubled: bool = False, seconds: float = 0.0, line: bytes = b"{}\n") -> bool:
-        wanted = self.tap.wants(route, troubled, seconds)
+    def show(
+        self, route: str = "one", troubled: bool = False, seconds: float = 0.0, line: bytes = b"{}\n", **of: object
+    ) -> bool:
+        exchange = Exchange(None, b"GET", b"/", b"", False, 0.0, 0)
+        exchange.reason = Reason.RATE_LIMITED if troubled else Reason.OK
+        for name, value in of.items():
+            setattr(exchange, name, value)
+        wanted = self.tap.wants(route, exchange, seconds)
         if wanted:
             self.tap.add(line)
         return wanted
@@ -57,7 +68,11 @@ def test_lines_of_a_moment_travel_together_with_one_timer() -> None:
         ({"troubled": True}, {"troubled": True}, {"troubled": False}),
         ({"slower": 0.1}, {"seconds": 0.1}, {"seconds": 0.09}),
         ({"routes": ["one", "two"]}, {"route": "two"}, {"route": "three"}),
-        ({"routes": []}, {"route": "one"}, {"route": "one"}),
+        ({"reasons": ["rate_limited"]}, {"troubled": True}, {}),
+        ({"upstreams": ["app"]}, {"upstream": "app"}, {"upstream": "other"}),
+        ({"consumers": ["ann"]}, {"identity": ANN}, {}),
+        ({"consumers": ["bob"]}, {"identity": BOB}, {"identity": ANN}),
+        ({"troubled": True}, {"status": 400}, {"status": 399}),
     ],
 )
 def test_what_nobody_asked_for_is_neither_sent_nor_counted(
@@ -66,8 +81,7 @@ def test_what_nobody_asked_for_is_neither_sent_nor_counted(
     screen = Screen(**condition)
     assert screen.show(**kept_back) is False  # type: ignore[arg-type]
     assert screen.timers == []
-    if condition != {"routes": []}:
-        assert screen.show(**shown) is True  # type: ignore[arg-type]
+    assert screen.show(**shown) is True  # type: ignore[arg-type]
 
 
 def test_the_rate_is_bounded_and_half_of_it_is_for_trouble() -> None:

@@ -80,14 +80,26 @@ async def test_a_text_of_several_lines_stays_one_event(live: Live) -> None:
     assert json.loads(event.data) == {"worker": None, "text": "one\ntwo\n\nevent: exchange"}
 
 
+def condition(**changes: object) -> dict[str, object]:
+    """What everybody together wants, of whom one wants everything."""
+    anything = dict.fromkeys(("routes", "reasons", "upstreams", "consumers"))
+    return {"troubled": False, **anything, "slower": 0.0, "rate": LINES, **changes}
+
+
+def test_what_is_named_by_everybody_is_all_that_is_sent(live: Live, told: Told) -> None:
+    live.watch(Filters(reasons=frozenset({"ok"}), consumers=frozenset({"b"}), upstreams=frozenset({"u"})))
+    live.watch(Filters(reasons=frozenset({"ip_denied"}), consumers=frozenset({"a"})))
+    assert told.conditions()[-1] == condition(reasons=["ip_denied", "ok"], consumers=["a", "b"])
+
+
 def test_workers_are_told_when_what_is_wanted_changes_and_only_then(live: Live, told: Told) -> None:
     narrow = live.watch(Filters(routes=frozenset({"b", "a"}), statuses=((500, 599),), slower=2.0))
     same = live.watch(Filters(routes=frozenset({"a"}), statuses=((503, 503),), slower=3.0))
-    assert told.conditions() == [{"troubled": True, "routes": ["a", "b"], "slower": 2.0, "rate": LINES}]
+    assert told.conditions() == [condition(troubled=True, routes=["a", "b"], slower=2.0)]
     other = live.watch(Filters(routes=frozenset({"c"}), slower=1.0))
-    assert told.conditions()[1:] == [{"troubled": False, "routes": ["a", "b", "c"], "slower": 1.0, "rate": LINES}]
+    assert told.conditions()[1:] == [condition(routes=["a", "b", "c"], slower=1.0)]
     every = live.watch()
-    assert told.conditions()[2:] == [{"troubled": False, "routes": None, "slower": 0.0, "rate": LINES}]
+    assert told.conditions()[2:] == [condition()]
     for watcher in (same, every, other, narrow):
         watcher.close()
         watcher.close()
@@ -151,7 +163,7 @@ async def test_what_comes_soon_after_goes_out_together(told: Told) -> None:
 @pytest.mark.parametrize(("workers", "rate"), [(1, LINES), (4, 500), (64, 31), (512, 3)])
 def test_many_workers_share_what_control_can_take(told: Told, workers: int, rate: int) -> None:
     Live(told.append, workers).watch()
-    assert told.conditions() == [{"troubled": False, "routes": None, "slower": 0.0, "rate": rate}]
+    assert told.conditions() == [condition(rate=rate)]
 
 
 async def test_closing_ends_streams_that_wait(live: Live, told: Told) -> None:
