@@ -185,5 +185,10 @@ def test_a_reload_and_a_publish_whose_tests_fail_are_refused(live: Gateway, upst
     errors = json.loads(body)["errors"]
     assert [error["path"] for error in errors] == ["tests[0].expect.route"]
     assert WORDS.partition(": ")[2] in errors[0]["message"]
+    patch = b'{"match": {"path": "/opened/*"}}'
+    fields["Content-Type"] = "application/merge-patch+json"
+    status, body = live.admin("/api/routes/open", "PATCH", patch, fields)
+    assert status == 422, body
+    assert [error["path"] for error in json.loads(body)["errors"]] == ["tests[0].expect.route"]
     assert live.status()["version"] == version
     assert explain(live, "GET", "/open/x", {}, "127.0.0.1")["version"] == version
