@@ -64,5 +64,5 @@ NUMBER: Schema = {"type": "number"}
 INTEGER: Schema = {"type": "integer"}
 WORD: Schema = {"type": "string"}
 FLAG: Schema = {"type": "boolean"}
-ANYTHING: Schema = {}
+ANYTHING: Schema = {"description": "any JSON"}
 ANY_OBJECT: Schema = {"type": "object"}
