@@ -111,7 +111,7 @@ LIMITS = [
         "admitted_s": 881.2,
         "refused_s": 28.7,
         "shadow_s": 0,
-        "mode": {"redis": 2},
+        "mode": {"redis": 8800, "lease": 1200},
     },
     {
         "route": "-",
@@ -119,7 +119,7 @@ LIMITS = [
         "admitted_s": 1838.0,
         "refused_s": 0,
         "shadow_s": 0,
-        "mode": {"redis": 1, "local": 1},
+        "mode": {"lease": 9190, "local": 9190},
     },
     {
         "route": "payments",
@@ -127,7 +127,7 @@ LIMITS = [
         "admitted_s": 60.1,
         "refused_s": 0,
         "shadow_s": 3.2,
-        "mode": {"redis": 2},
+        "mode": {"redis": 633},
     },
 ]
 

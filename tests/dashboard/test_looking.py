@@ -28,7 +28,7 @@ def test_sees_what_goes_on(visit: Open) -> None:
         expect(picture.locator("canvas")).to_be_visible()
         assert any(character.isdigit() for character in picture.get_attribute("aria-label") or "")
     expect(row(page, "Routes", "payments")).to_contain_text("310 ms")
-    expect(row(page, "Limits", "flood")).to_contain_text("local ×1")
+    expect(row(page, "Limits", "flood")).to_contain_text("local 50 %")
     expect(row(page, "Workers", "pid 4111")).to_contain_text("serving")
     expect(row(page, "Fleet", "edge-2")).to_contain_text("2 of 2")
     # A reason says what it means, and leads to its exchanges.

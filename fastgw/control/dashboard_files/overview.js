@@ -59,7 +59,7 @@ export class Overview {
         RATE("admitted_s", "Let through/s"),
         RATE("refused_s", "Refused/s", "", "is-warn"),
         RATE("shadow_s", "Shadow/s", "What a limit with mode: shadow would have refused"),
-        { id: "mode", title: "Counted in", hint: "How many workers count where", cell: (row) => modes(row.mode, this.shared) },
+        { id: "mode", title: "Counted in", hint: "By whom the decisions of the last ten seconds were made", cell: (row) => modes(row.mode, this.shared) },
       ],
     });
     this.routes = new Table(byId("routes"), {
@@ -189,9 +189,22 @@ export class Overview {
   }
 }
 
+// Who decided, and whether that is as it should be.
+const MODES = {
+  redis: ["good", "The store was asked: one bucket for all workers and gateways"],
+  lease: ["good", "From tokens that a worker took ahead: the same bucket, fewer questions"],
+  local: ["", "Each worker counted its share by itself"],
+  allow: ["warn", "Let through uncounted, for the store was away (on_error: allow)"],
+  deny: ["bad", "Refused uncounted, for the store was away (on_error: deny)"],
+};
+
 /** Counting locally is no trouble where there is no store. */
-function modes(mode, shared) {
-  const chips = Object.entries(mode || {}).filter(([, workers]) => workers > 0)
-    .map(([name, workers]) => [chip(`${name} ×${workers}`, name === "redis" ? "good" : shared || name !== "local" ? "warn" : ""), " "]);
-  return chips.length ? chips : h("span", { class: "muted" }, "nothing now");
+function modes(decisions, shared) {
+  const found = Object.entries(decisions || {}).filter(([, number]) => number > 0);
+  if (!found.length) return h("span", { class: "muted" }, "nothing now");
+  const all = found.reduce((sum, [, number]) => sum + number, 0);
+  return found.map(([mode, number]) => {
+    const [usual, what] = MODES[mode] || ["", ""];
+    return [chip(found.length > 1 ? `${mode} ${share(number, all)}` : mode, mode === "local" && shared ? "warn" : usual, what), " "];
+  });
 }
