@@ -16,8 +16,9 @@ from aiohttp import web
 from fastgw.config.errors import ConfigError
 from fastgw.control.admission import Admission, Refusal
 from fastgw.control.answers import ANY_OBJECT, body_answer, found, tag
+from fastgw.control.audit import REFUSED, Audit
 from fastgw.control.doors import Doors
-from fastgw.control.endpoints import LARGE, Call, Endpoint, Unacceptable
+from fastgw.control.endpoints import LARGE, Call, Endpoint, Unacceptable, caller
 from fastgw.control.files_api import FilesApi
 from fastgw.control.openapi import description
 from fastgw.control.operator_log import OperatorLog
@@ -25,7 +26,7 @@ from fastgw.control.outcome import EditRefused, NoSuchVersion
 from fastgw.control.problems import errors, problem
 from fastgw.control.protocol import FIELDS, UNCACHED
 from fastgw.control.published import History
-from fastgw.control.reading import check_kind, read_body, read_if_match, read_query
+from fastgw.control.reading import changes, check_kind, read_body, read_if_match, read_query
 from fastgw.versions.version import Raced, StoreError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -38,6 +39,7 @@ class AdminApi:
     endpoints: tuple[Endpoint, ...]
     files: FilesApi
     doors: Doors
+    audit: Audit
     log: OperatorLog
 
     def application(self) -> web.Application:
@@ -52,11 +54,20 @@ class AdminApi:
         return app
 
     async def _serve(self, endpoint: Endpoint, request: web.Request) -> web.StreamResponse:
-        check_kind(request, endpoint)
-        query = read_query(request, endpoint)
-        expected = read_if_match(request, endpoint, self.history.current.version)
-        body = await read_body(request, endpoint.body)
-        return await endpoint.handler(Call(request, query, body, expected))
+        try:
+            check_kind(request, endpoint)
+            query = read_query(request, endpoint)
+            expected = read_if_match(request, endpoint, self.history.current.version)
+            body = await read_body(request, endpoint.body)
+            return await endpoint.handler(Call(request, query, body, expected))
+        except Unacceptable as error:
+            # What the publisher refuses has left its line there.
+            if endpoint.changes:
+                self._note_refusal(request, error.detail)
+            raise
+
+    def _note_refusal(self, request: web.Request, reason: str) -> None:
+        self.audit.note(f"{request.method} {request.path}", caller(request), REFUSED, reason=reason)
 
     def _openapi(self) -> Endpoint:
         async def handler(call: Call) -> web.Response:
@@ -74,6 +85,8 @@ class AdminApi:
         try:
             refusal = self._refusal(request)
             if refusal is not None:
+                if changes(request):
+                    self._note_refusal(request, refusal.detail)
                 return problem(refusal.status, refusal.reason, refusal.detail, fields=refusal.fields)
             return await handler(request)
         except web.HTTPException as error:

@@ -83,7 +83,7 @@ class ConfigApi:
             ),
             Endpoint(
                 "PUT", "/api/config", self._put, "Publish a document; a masked value sent back means: unchanged.",
-                (DONE, LATE), PARAMETERS, document, REQUIRED, (503,), "config",
+                (DONE, LATE), PARAMETERS, document, REQUIRED, (503,), "config", True,
             ),
             Endpoint(
                 "GET", "/api/config/versions", self._versions, "The versions that are kept, the newest last.",
@@ -91,7 +91,7 @@ class ConfigApi:
             ),
             Endpoint(
                 "POST", "/api/config/rollback", self._rollback, "Publish an earlier version again, as a new one.",
-                (DONE, LATE), PARAMETERS, Body(_ROLLBACK), OPTIONAL, (404, 503), "config",
+                (DONE, LATE), PARAMETERS, Body(_ROLLBACK), OPTIONAL, (404, 503), "config", True,
             ),
             Endpoint(
                 "POST", "/api/config/diff", self._diff, "How two documents differ; each a version's number, or whole.",
@@ -101,7 +101,7 @@ class ConfigApi:
             Endpoint(
                 "POST", "/api/reload", self._reload, "Read the file again, and publish it if it is new.",
                 (found("what is in force now", CHANGED, tagged=True), LATE), (WAIT,), Body(ANY_OBJECT, needed=False),
-                group="config", refusals=(422,),
+                group="config", changes=True,
             ),
         )  # fmt: skip
 

@@ -93,7 +93,12 @@ class Call:
 
     @property
     def by(self) -> str:
-        return f"api, {self.request.remote}" if self.request.remote else "api"
+        return caller(self.request)
+
+
+def caller(request: web.Request) -> str:
+    """Who it is, for the list of versions and the audit."""
+    return f"api, {request.remote}" if request.remote else "api"
 
 
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
@@ -101,7 +106,8 @@ Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """`refusals` are the statuses beyond those that follow from the rest (a body: 400, 413, 415, and so on)."""
+    """`refusals` are the statuses beyond those that follow from the rest (a body: 400, 413, 415, and so on); `changes`:
+    who tries it and is refused leaves a line in the audit."""
 
     method: str
     path: str
@@ -113,3 +119,4 @@ class Endpoint:
     if_match: str = NEVER
     refusals: tuple[int, ...] = ()
     group: str = "gateway"
+    changes: bool = False

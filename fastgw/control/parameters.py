@@ -50,10 +50,6 @@ def read_note(text: str) -> str:
     return text
 
 
-def read_duration(text: str) -> float:
-    return parse_duration(text)
-
-
 VERSION: Final = Query(
     "version",
     "an earlier version instead of the current one",

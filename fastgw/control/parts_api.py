@@ -100,15 +100,15 @@ class OfKind:
             ),
             Endpoint(
                 "PUT", path, self._put, f"Publish a document with this {word} in the place of the one of its name.",
-                (DONE, CREATED, LATE), PARAMETERS, Body(schema), REQUIRED, (503,), group,
+                (DONE, CREATED, LATE), PARAMETERS, Body(schema), REQUIRED, (503,), group, True,
             ),
             Endpoint(
                 "PATCH", path, self._patch, f"Change some keys of a {word} (RFC 7396: null takes one away).",
-                (DONE, LATE), PARAMETERS, patch, REQUIRED, (404, 503), group,
+                (DONE, LATE), PARAMETERS, patch, REQUIRED, (404, 503), group, True,
             ),
             Endpoint(
                 "DELETE", path, self._delete, f"Publish a document without this {word}.",
-                (DONE, LATE), PARAMETERS, None, REQUIRED, (404, 409, 503), group,
+                (DONE, LATE), PARAMETERS, None, REQUIRED, (404, 409, 503), group, True,
             ),
         )  # fmt: skip
 

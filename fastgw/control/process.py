@@ -23,8 +23,8 @@ from fastgw.control import dashboard
 from fastgw.control.admission import Admission
 from fastgw.control.api import AdminApi
 from fastgw.control.breakers import Breakers
-from fastgw.control.collection import Collection
 from fastgw.control.changing import Changing
+from fastgw.control.collection import Collection
 from fastgw.control.config_api import ConfigApi
 from fastgw.control.doors import IDLE_TIMEOUT, Doors
 from fastgw.control.explain import Explainer
@@ -274,6 +274,7 @@ class Control:
             tuple(endpoint for part in parts for endpoint in part.endpoints()),
             FilesApi(dashboard.files(), dashboard.SECURITY),
             self._doors,
+            self.publisher.audit,
             self._log,
         )
 

@@ -40,6 +40,7 @@ class UpstreamsApi:
             Endpoint(
                 "POST", "/api/upstreams/{name}/breaker", self._breaker, "Force a breaker for a time, or let it be.",
                 (found("what is forced now", _FORCED),), (), Body(_WISH), refusals=(404, 409), group="upstreams",
+                changes=True,
             ),
         )  # fmt: skip
 

@@ -1,5 +1,7 @@
 """The admin API where a token is set: nothing is answered without it, and it never shows."""
 
+import json
+
 import aiohttp
 import pytest
 
@@ -61,3 +63,14 @@ async def test_every_call_that_is_described_needs_it(client: aiohttp.ClientSessi
             assert answer.status == 401, (method, path)
             assert answer.content_type in operation["responses"]["401"]["content"]
             assert "WWW-Authenticate" in answer.headers
+
+
+async def test_who_tries_to_change_something_without_it_leaves_a_line(
+    gateway: Gateway, client: aiohttp.ClientSession
+) -> None:
+    await client.put("/api/config", json={}, headers={"If-Match": "*"})
+    await client.get("/api/config")
+    (line,) = [line for line in gateway.log.lines() if "audit: " in line]
+    noted = json.loads(line.partition("audit: ")[2])
+    assert (noted["by"], noted["what"], noted["outcome"]) == ("api, 127.0.0.1", "PUT /api/config", "refused")
+    assert "Bearer" in noted["reason"]

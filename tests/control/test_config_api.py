@@ -255,8 +255,11 @@ async def test_every_change_leaves_a_line(gateway: Gateway, client: aiohttp.Clie
     body, tag = await document(client)
     await put(client, {**body, "instance": "two"}, tag)
     await put(client, {**body, "instance": "three"}, tag)
+    await put(client, {**body, "instance": "three"}, None)
+    await client.post("/api/config/diff", json={})
     lines = [json.loads(line.partition("audit: ")[2]) for line in gateway.log.lines() if "audit: " in line]
     assert [(line["by"], line["what"], line["outcome"]) for line in lines] == [
         ("api, 127.0.0.1", "publish", "accepted"),
         ("api, 127.0.0.1", "publish", "refused"),
+        ("api, 127.0.0.1", "PUT /api/config", "refused"),
     ]

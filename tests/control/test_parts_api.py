@@ -209,8 +209,10 @@ async def test_lists(gateway: Gateway, client: aiohttp.ClientSession) -> None:
 async def test_every_change_of_a_part_leaves_a_line(gateway: Gateway, client: aiohttp.ClientSession) -> None:
     await change(client, "PUT", "/api/routes/new?note=for+the+shop", ROUTE)
     await change(client, "DELETE", "/api/upstreams/orders")
+    await change(client, "PATCH", "/api/routes/new", {"name": "other"})
     lines = [json.loads(line.partition("audit: ")[2]) for line in gateway.log.lines() if "audit: " in line]
     assert [(line["what"], line["outcome"], line.get("note")) for line in lines] == [
         ("put route new", "accepted", "for the shop"),
         ("delete upstream orders", "refused", None),
+        ("PATCH /api/routes/new", "refused", None),
     ]
