@@ -39,6 +39,16 @@ class Known:
         self.routes.add(name)
         return self._document.routes[name]
 
+    def names_stay(self, plain: Mapping[str, Any]) -> bool:
+        """Whether every upstream and issuer of the document before is there."""
+        if self._document is None:
+            return False
+        upstreams, issuers = plain.get("upstreams"), plain.get("issuers")
+        return (
+            self._document.upstreams.keys() <= (upstreams if isinstance(upstreams, dict) else {}).keys()
+            and self._document.base.issuers.keys() <= (issuers if isinstance(issuers, dict) else {}).keys()
+        )
+
     def hashes(self, parts: Mapping[str, bytes]) -> dict[str, str]:
         if self._document is None:
             return {key: part_hash(part) for key, part in parts.items()}

@@ -159,7 +159,7 @@ def _check(
     base = _base(plain, known, found)
     upstreams = _upstreams(plain.get("upstreams"), known, found)
     routes, places = _routes(plain.get("routes"), known, found)
-    found += references(plain, places, routes, known.routes)
+    found += references(plain, places, routes, known.routes, known.names_stay(plain))
     found += contradictions(plain, places, routes, known.routes)
     found += impossible_deadlines(upstreams, places, routes)
     found += strange_names(plain)

@@ -27,7 +27,8 @@ def big(number: int = 6) -> dict[str, Any]:
                 "rewrite": {"path": {"strip_prefix": f"/{i}"}},
             }
             for i in range(number)
-        ],
+        ]
+        + [{"name": "any", "match": {"path": "/any/{id}"}, "reply": {"status": 204}}],
     }
 
 
@@ -46,7 +47,7 @@ def test_what_stays_is_the_same_object(before: Document) -> None:
     fresh = load_plain(plain, "now")
     assert (again.base, again.upstreams, again.routes) == (fresh.base, fresh.upstreams, fresh.routes)
     assert (again.hash, again.hashes, again.parts()) == (fresh.hash, fresh.hashes, fresh.parts())
-    assert list(again.routes) == list(fresh.routes) == [f"r{i}" for i in reversed(range(6))]
+    assert list(again.routes) == list(fresh.routes) == ["any", *(f"r{i}" for i in reversed(range(6)))]
     assert again.base is before.base
     assert [name for name in again.routes if again.routes[name] is not before.routes[name]] == ["r2"]
     assert [name for name in again.upstreams if again.upstreams[name] is not before.upstreams[name]] == ["u1"]
@@ -55,6 +56,12 @@ def test_what_stays_is_the_same_object(before: Document) -> None:
 
 BREAK: dict[str, Any] = {
     "a tie with a route that stays": lambda plain: plain["routes"][4]["match"].update(path="/1/*"),
+    "a tie with one that is written in another way": lambda plain: plain["routes"].insert(
+        0, {"name": "new", "match": {"path": "/%61ny/{other}"}, "reply": {"status": 204}}
+    ),
+    "ties of two that are new": lambda plain: plain["routes"].extend(
+        {"name": f"n{i}", "match": {"path": "/new"}, "reply": {"status": 204}} for i in range(3)
+    ),
     "an upstream that routes which stay need": lambda plain: plain["upstreams"].pop("u1"),
     "an issuer that routes which stay need": lambda plain: plain["issuers"].pop("main"),
     "a name twice": lambda plain: plain["routes"].append(copy.deepcopy(plain["routes"][0])),
