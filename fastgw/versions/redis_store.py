@@ -18,7 +18,7 @@ import orjson
 from fastgw.clock import Clock, SystemClock
 from fastgw.versions import record
 from fastgw.versions.redis_server import RedisServer
-from fastgw.versions.version import Changes, Entry, Raced, StoreError, Version
+from fastgw.versions.version import Changes, Entry, Raced, StoreAway, StoreError, Version
 
 # Of all contents, compressed: 10,000 routes take 0.3 MB, so that is 200 versions of them, and all 1,000 of most.
 MOST_BYTES: Final = 64 * 1024 * 1024
@@ -178,8 +178,22 @@ class RedisStore:
         if entry.number > record.MAX_NUMBER:
             raise StoreError(f"{self._place} has no numbers left; delete it")
         words = (entry.number - 1, entry.number, head, content, int(entry.from_file))
-        answer: int = self._script(_ADD, *words, self._kept, self._most_bytes)
+        try:
+            answer: int = self._script(_ADD, *words, self._kept, self._most_bytes)
+        except StoreAway as error:
+            if not self._is_kept(entry.number, head, error):
+                raise
+            return -1
         return answer
+
+    def _is_kept(self, number: int, head: bytes, error: StoreAway) -> bool:
+        """An answer that does not arrive says nothing about the question: the version may be there, and be followed."""
+        try:
+            return bool(self._server.ask(lambda client: client.hget(self._keys[0], str(number))) == head)
+        except StoreAway:
+            raise StoreAway(
+                f"{error}; whether it keeps version {number} is not known before it answers: if it does, it is served"
+            ) from None
 
     # --- the files of the machines ---
 

@@ -161,7 +161,8 @@ class FileStore:
             self._sync_directory()
             self._step("kept")
         except OSError as error:
-            unfinished.unlink(missing_ok=True)
+            # Also the version itself, where only the directory could not be synced: what is refused is not kept.
+            _remove(unfinished, file)
             raise StoreError(f"{file} cannot be written: {error.strerror}; make room, or allow it") from error
 
     def _write_all(self, descriptor: int, data: bytes) -> None:
@@ -237,6 +238,14 @@ class FileStore:
                 ) from error
             self._pause(_AGAIN)
             waited += _AGAIN
+
+
+def _remove(*files: Path) -> None:
+    for file in files:
+        try:
+            file.unlink(missing_ok=True)
+        except OSError:
+            pass  # the disk has failed once already; the next publish tries again
 
 
 def _unreadable(file: Path, error: OSError) -> StoreError:

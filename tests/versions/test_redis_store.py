@@ -65,6 +65,44 @@ def test_whoever_builds_on_an_old_version_loses(store: RedisStore) -> None:
     assert [entry.number for entry in store.list()] == [1, 2]
 
 
+class Forgetful(RedisServer):
+    """Does what it is told, and loses its next answers."""
+
+    lost = 0
+
+    def ask(self, work: Callable[[Any], Any]) -> Any:
+        answer = super().ask(work)
+        if self.lost:
+            self.lost -= 1
+            raise StoreAway("no answer")
+        return answer
+
+
+def test_an_answer_that_is_lost_is_asked_for(valkey: Valkey) -> None:
+    server = Forgetful(valkey.url, valkey.url)
+    store = RedisStore(server, "fastgw:")
+    server.lost = 1
+    assert store.add({"a": 1}, "h", "x", "", False, expected=0).number == 1
+    server.lost = 2
+    with pytest.raises(
+        StoreAway, match=r"whether it keeps version 2 is not known .* if it does, it is served"
+    ) as caught:
+        store.add({"a": 2}, "h", "x", "", False, expected=1)
+    assert str(caught.value).startswith("no answer; ")
+    assert store.newest_number() == 2
+    server.close()
+
+
+def test_a_question_that_did_not_arrive_is_a_failure(own_valkey: Valkey) -> None:
+    server = RedisServer(own_valkey.url, own_valkey.url)
+    store = RedisStore(server, "fastgw:")
+    store.add({"a": 1}, "h", "x", "", False)
+    own_valkey.client().config_set("maxmemory", "1")
+    with pytest.raises(StoreAway, match=r"^the version store .* OutOfMemoryError.* is right$"):
+        store.add({"a": 2}, "h", "x", "", False)
+    server.close()
+
+
 def race(valkey: Valkey, publish: Callable[[RedisStore], None]) -> None:
     def run() -> None:
         server = RedisServer(valkey.url, valkey.url)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import shutil
@@ -99,6 +100,20 @@ def test_a_full_disk_takes_nothing_and_loses_nothing(
     assert sorted(os.listdir(tmp_path)) == before
     assert store.newest_number() == 2
     assert store.add({"number": "3" * 10_000}, "h3", "x", "", False).number == 3
+
+
+@pytest.mark.parametrize("step", ["opened", "writing", "synced", "named"])
+def test_a_disk_that_fails_at_any_step_keeps_nothing_of_what_is_refused(tmp_path: Path, step: str) -> None:
+    store = filled(tmp_path)
+
+    def fail(reached: str) -> None:
+        if reached == step:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with pytest.raises(StoreError, match=r"00000003\.json cannot be written: Input/output error"):
+        FileStore(tmp_path, ManualClock(), on_step=fail).add({"number": 3}, "h3", "x", "", False)
+    assert sorted(os.listdir(tmp_path)) == [".lock", "00000001.json", "00000002.json"]
+    assert store.newest_number() == 2
 
 
 @pytest.fixture
