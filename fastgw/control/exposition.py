@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import add
+from sys import intern
 
 from fastgw.account import families
 from fastgw.account.families import FAMILIES, Family, Kind
@@ -92,8 +93,10 @@ class Exposition:
                 series = self._series[entry.family]
                 known = series.get(entry.labels)
                 if known is None:
+                    # The names of routes are in many series, and with `Increments` a second time.
+                    labels = tuple(map(intern, entry.labels))
                     write = label_text if entry.family.kind is Kind.HISTOGRAM else sample
-                    known = series[entry.labels] = _Series(write(entry.family, entry.labels))
+                    known = series[labels] = _Series(write(entry.family, labels))
                 known.places.append((slot, entry.offset))
                 self._positions[index] = position
 
