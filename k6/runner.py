@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bench import compare, stats
@@ -15,6 +16,13 @@ from k6.outcome import Outcome
 from k6.scenario import Event, Scenario
 from k6.setting import LEAD_SECONDS, SPOILT, Setting
 from k6.summary import Round, Threshold
+
+# What is done to a side: how often, over how many seconds; each event's seconds come back.
+ACTS: Mapping[Event, Callable[[Instance, int, float], list[float]]] = {
+    Event.RELOADS: trouble.reloads,
+    Event.PUBLISHES: trouble.publishes,
+    Event.KILLS: trouble.kills,
+}
 
 
 @dataclass(frozen=True)
@@ -60,9 +68,8 @@ class Runner:
         try:
             if scenario.event is not Event.NONE:
                 time.sleep(LEAD_SECONDS)
-                act = trouble.reloads if scenario.event is Event.RELOADS else trouble.kills
                 count = scenario.quick_events if self.setting.quick else scenario.events
-                took = act(instance, count, seconds - LEAD_SECONDS)
+                took = ACTS[scenario.event](instance, count, seconds - LEAD_SECONDS)
             return run.finish(), took
         finally:
             run.abandon()
@@ -83,6 +90,6 @@ class Runner:
 
 
 def _event_note(scenario: Scenario, side: str, took: list[float]) -> str:
-    what = "reload served" if scenario.event is Event.RELOADS else "successor there"
+    what = "successor there" if scenario.event is Event.KILLS else "each served"
     worst, middle = max(took) * 1000, stats.median(took) * 1000
     return f"{side}: {len(took)} {scenario.event.value}, {what} after {middle:.0f} ms (worst {worst:.0f} ms)"

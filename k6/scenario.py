@@ -21,6 +21,7 @@ class Event(Enum):
 
     NONE = "none"
     RELOADS = "reloads"
+    PUBLISHES = "publishes"
     KILLS = "kills"
     SLOW = "slow store"
     OUTAGE = "store away"
@@ -100,6 +101,18 @@ _BASICS = (
         event=Event.RELOADS,
         events=50,
         quick_events=10,
+    ),
+    Scenario(
+        "publish",
+        "publishing twice a second (nginx: reloading)",
+        2000,
+        16,
+        5,
+        100,
+        workers=2,
+        event=Event.PUBLISHES,
+        events=29,
+        quick_events=7,
     ),
     Scenario(
         "kill",

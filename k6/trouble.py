@@ -1,4 +1,4 @@
-"""What happens to a side while k6 loads it: reloads, killed workers, and (for --break) a stalled gateway.
+"""What happens to a side while k6 loads it: reloads, publishes, killed workers, and (for --break) a stalled gateway.
 
 Every event is confirmed by the side itself before the next: an event that did not happen would look like a success.
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bench import admin, cpu
 from bench.errors import BenchError
+from bench.publishing import Publisher
 from bench.setting import OURS
 from bench.world import Instance
 
@@ -72,31 +73,47 @@ def _reload_once(instance: Instance, original: str, number: int) -> float:
     return serve(instance, changed_config(instance.wanted.kind, original, number))
 
 
-def reloads(instance: Instance, count: int, seconds: float) -> list[float]:
-    """Seconds until each was served, evenly over the time."""
-    original = instance.command.config.read_text()
-    begin = time.monotonic()
-    took = []
-    try:
-        for number in range(count):
-            time.sleep(max(0.0, begin + seconds * number / count - time.monotonic()))
-            took.append(_reload_once(instance, original, number + 1))
-    finally:
-        instance.command.config.write_text(original)
-    return took
-
-
-def kills(instance: Instance, count: int, seconds: float) -> list[float]:
-    """Seconds until each killed worker had its successor."""
+def evenly(count: int, seconds: float, act: Callable[[int], float]) -> list[float]:
+    """What each of them took, spread over the time; they are counted from 1."""
     begin = time.monotonic()
     took = []
     for number in range(count):
         time.sleep(max(0.0, begin + seconds * number / count - time.monotonic()))
-        before = workers(instance)
-        victim = min(before)
-        os.kill(victim, signal.SIGKILL)
-        took.append(wait_for("successor of a killed worker", _replaced(instance, before)))
+        took.append(act(number + 1))
     return took
+
+
+def reloads(instance: Instance, count: int, seconds: float) -> list[float]:
+    """Seconds until each was served."""
+    original = instance.command.config.read_text()
+    try:
+        return evenly(count, seconds, lambda number: _reload_once(instance, original, number))
+    finally:
+        instance.command.config.write_text(original)
+
+
+def publishes(instance: Instance, count: int, seconds: float) -> list[float]:
+    """The same through the admin API, where there is one: nginx reloads."""
+    if instance.wanted.kind != OURS:
+        return reloads(instance, count, seconds)
+    with Publisher(instance.plan.admin_port) as publisher:
+        return evenly(count, seconds, lambda number: publisher.put("/api/routes/extra", changed_route(number)))
+
+
+def changed_route(number: int) -> dict[str, object]:
+    """As in the file that is reloaded."""
+    return {"match": {"path": f"/extra-{number}/*"}, "upstream": "backend"}
+
+
+def kills(instance: Instance, count: int, seconds: float) -> list[float]:
+    """Seconds until each killed worker had its successor."""
+    return evenly(count, seconds, lambda _: _kill_once(instance))
+
+
+def _kill_once(instance: Instance) -> float:
+    before = workers(instance)
+    os.kill(min(before), signal.SIGKILL)
+    return wait_for("successor of a killed worker", _replaced(instance, before))
 
 
 def _replaced(instance: Instance, before: set[int]) -> Callable[[], bool]:

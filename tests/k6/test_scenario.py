@@ -5,7 +5,9 @@ import re
 import pytest
 
 from bench.sides.table import OURS
+from k6.runner import ACTS
 from k6.scenario import SCENARIOS, Bucket, Event, Guards, Scenario
+from k6.setting import LEAD_SECONDS
 from k6.steps import STEPS
 from k6.verdicts import BACK_SECONDS, SETTLE_SECONDS
 
@@ -19,10 +21,16 @@ def test_every_scenario_has_a_script_with_thresholds(scenario: Scenario) -> None
 
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=list(SCENARIOS))
 def test_events_fit_the_time(scenario: Scenario) -> None:
-    assert (scenario.events > 0) == (scenario.event in (Event.RELOADS, Event.KILLS))
+    assert (scenario.events > 0) == (scenario.event in ACTS)
     assert scenario.quick_seconds >= 4  # a second of warm-up and a stall of 1.5 s must fit
     assert scenario.event is Event.NONE or scenario.workers > 1 or scenario.services
     assert scenario.timed == (scenario.event in (*STEPS, Event.CIRCUIT))
+
+
+def test_publishing_is_twice_a_second() -> None:
+    found = SCENARIOS["publish"]
+    for seconds, count in ((found.seconds, found.events), (found.quick_seconds, found.quick_events)):
+        assert count == (seconds - LEAD_SECONDS) * 2
 
 
 @pytest.mark.parametrize(
