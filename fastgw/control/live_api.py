@@ -7,11 +7,12 @@ from typing import Final
 
 from aiohttp import web
 
-from fastgw.control.answers import ANY_OBJECT, FLAG, INTEGER, NUMBER, found, json_answer, list_of, object_of
+from fastgw.control.answers import found, json_answer
 from fastgw.control.doors import Doors
-from fastgw.control.endpoints import EVENTS, Answer, Call, Endpoint, Query, Schema, Unacceptable
+from fastgw.control.endpoints import EVENTS, Answer, Call, Endpoint, Query, Unacceptable
 from fastgw.control.live import MOST_WATCHERS, Crowded, Live
 from fastgw.control.overview import Overview
+from fastgw.control.overview_schema import OVERVIEW
 from fastgw.control.tail import WrongQuery, filters_of
 
 _WORDS: Final = {
@@ -23,21 +24,6 @@ _WORDS: Final = {
     "method": "a method, as in GET",
     "slower": "a duration: only what took longer, as in 100ms",
 }
-
-_OVERVIEW: Schema = object_of(
-    {
-        "at": NUMBER,
-        "interval_s": NUMBER,
-        "version": INTEGER,
-        "points": list_of(ANY_OBJECT),
-        "routes": list_of(ANY_OBJECT),
-        "upstreams": list_of(ANY_OBJECT),
-        "reasons": list_of(ANY_OBJECT),
-        "limits": list_of(ANY_OBJECT),
-        "truncated": FLAG,
-    },
-    open_=True,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +47,7 @@ class LiveApi:
             ),
             Endpoint(
                 "GET", "/api/overview", self._overview, "The last ten minutes in numbers.",
-                (found("points, and tables of the last ten seconds", _OVERVIEW),), group="live",
+                (found("points, and tables of the last ten seconds", OVERVIEW),), group="live",
             ),
         )  # fmt: skip
 

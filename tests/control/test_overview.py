@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 
+import jsonschema
 import orjson
 import pytest
 
@@ -14,6 +16,7 @@ from fastgw.account.families import Family
 from fastgw.account.series import SeriesMemory, Slot, Word
 from fastgw.clock import ManualClock
 from fastgw.control.overview import INTERVAL, POINTS, RECENT, ROWS, Overview
+from fastgw.control.overview_schema import OVERVIEW
 from fastgw.control.published import History, Published
 from tests.control.harness import ReadableLog
 
@@ -209,6 +212,17 @@ def test_a_hundred_rows_the_busiest_first(watched: Watched) -> None:
 def test_the_version_is_the_published_one(watched: Watched, published: Callable[..., Published]) -> None:
     watched.history.publish(published(8))
     assert watched.next()["version"] == 8
+
+
+def test_what_is_answered_is_what_is_described(watched: Watched) -> None:
+    watched.count(families.REQUESTS, "orders", "GET", "200", "upstream")
+    watched.count(families.REJECTIONS, "orders", "rate_limited")
+    watched.count(families.LIMIT_DECISIONS, "orders", "per-consumer", "admitted", "redis")
+    watched.took(families.UPSTREAM_DURATION, "backend", bucket=4)
+    busy, quiet = watched.next(), watched.next()
+    for seen in (busy, quiet):
+        assert all(seen[table] for table in ("points", "routes", "upstreams", "reasons", "limits"))
+        jsonschema.validate(json.loads(orjson.dumps(seen)), OVERVIEW)
 
 
 async def test_it_samples_by_itself_and_says_when_it_cannot(watched: Watched, log: ReadableLog) -> None:
