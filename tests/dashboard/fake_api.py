@@ -80,6 +80,13 @@ class FakeApi:
         with self.changed:
             assert self.changed.wait_for(lambda: self.watchers, PATIENCE)
 
+    def cut(self) -> None:
+        """Breaks every stream, as a process that dies does; then nobody has looked yet."""
+        with self.changed:
+            self.calls.clear()
+            streams, self.watchers = self.watchers, []
+        self.loop.call_soon_threadsafe(lambda: [each.put_nowait(b"") for each in streams])
+
     def send(self, event: str, data: object) -> None:
         text = f"event: {event}\ndata: {json.dumps(data)}\n\n".encode()
         self.loop.call_soon_threadsafe(lambda: [each.put_nowait(text) for each in self.watchers])
@@ -190,12 +197,16 @@ class FakeApi:
             self.watchers.append(mine)
             self.changed.notify_all()
         try:
-            while True:
-                await stream.write(await mine.get())
+            while text := await mine.get():
+                await stream.write(text)
+            if request.transport is not None:
+                request.transport.abort()
+            return stream
         except ConnectionError:
             return stream  # nobody looks any more
         finally:
-            self.watchers.remove(mine)
+            if mine in self.watchers:
+                self.watchers.remove(mine)
 
 
 def _file(content: bytes, kind: str) -> Any:

@@ -74,6 +74,20 @@ def test_from_a_line_to_its_explanation(visit: Open, api: FakeApi) -> None:
         "client": "203.0.113.3",
     }
     expect(page.locator("#explain-answer")).to_contain_text("It would be let through")
+    page.get_by_role("tab", name="Live").click()  # and back: as it was left
+    expect(page.locator(".details")).to_be_visible()
+
+
+def test_a_stream_that_breaks_is_opened_again(visit: Open, api: FakeApi) -> None:
+    page = visit("live?status=5xx")
+    api.watched("status=5xx")
+    api.send("exchange", scene.exchange(2, 0))
+    expect(page.locator(".line")).to_have_count(1)
+    api.cut()
+    expect(page.locator("#live-state")).to_contain_text("does not answer")
+    api.watched("status=5xx")
+    api.send("exchange", scene.exchange(7, 0))
+    expect(page.locator(".line")).to_have_count(2)  # what was seen stays
 
 
 def test_explains_a_request(visit: Open, api: FakeApi) -> None:
@@ -228,6 +242,7 @@ def test_everything_without_a_mouse(visit: Open, api: FakeApi) -> None:
     dialog(page).get_by_label("open").focus()
     page.keyboard.press("Enter")
     assert posted(api, "/api/upstreams/search/breaker").body == {"state": "open", "for": "30s"}
+    expect(dialog(page)).to_have_count(0)
     page.keyboard.press("3")
     api.watched()
     for number in range(3):

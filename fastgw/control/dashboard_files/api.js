@@ -101,6 +101,9 @@ export class Api {
       if (!answer.ok) throw new Refusal(answer.status, (await parsed(answer)) || {}, null);
       onOpen();
       yield* events(answer.body, heard);
+    } catch (error) {
+      if (error instanceof Refusal) throw error;
+      throw new Unreachable(); // cut, or silent for too long
     } finally {
       clearTimeout(silence);
     }

@@ -12,7 +12,8 @@ import { Versions } from "./versions.js";
 
 const VIEWS = ["overview", "upstreams", "live", "explain", "versions"];
 const EVERY = 2000; // ms: the gateway samples as often
-const RARELY = 3; // rounds between two looks at what rarely changes
+const RARELY = 3; // rounds between two looks at what rarely changes, or is long
+const MANY = 200; // upstreams: 5,000 are two megabytes
 
 const KEYS = [
   ["1 to 5", "Overview, Upstreams, Live, Explain, Versions"], ["← →", "The view beside it, while a tab has the focus"],
@@ -38,7 +39,7 @@ class Page {
   }
 
   controls() {
-    for (const view of VIEWS) byId(`tab-${view}`).addEventListener("click", () => this.go(view));
+    for (const view of VIEWS) byId(`tab-${view}`).addEventListener("click", () => this.open(view));
     document.querySelector("[role=tablist]").addEventListener("keydown", (event) => this.arrows(event));
     byId("theme").addEventListener("click", () => this.theme());
     document.querySelector(".skip").addEventListener("click", (event) => {
@@ -51,12 +52,20 @@ class Page {
       location.reload();
     });
     document.addEventListener("keydown", (event) => this.key(event));
-    document.addEventListener("visibilitychange", () => this.refresh());
+    document.addEventListener("visibilitychange", () => {
+      this.refresh();
+      if (this.view === "live") this.views.live.looked(!document.hidden);
+    });
     addEventListener("hashchange", () => this.route());
     this.themeName();
   }
 
   // Views
+
+  /** As it was left. */
+  open(view) {
+    this.go(view, view === "live" ? this.views.live.filters() : {});
+  }
 
   go(view, query) {
     const hash = `#${view}${query && Object.keys(query).length ? `?${new URLSearchParams(query)}` : ""}`;
@@ -88,7 +97,7 @@ class Page {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!step) return;
     const view = VIEWS[(VIEWS.indexOf(this.view) + step + VIEWS.length) % VIEWS.length];
-    this.go(view);
+    this.open(view);
     byId(`tab-${view}`).focus();
     event.preventDefault();
   }
@@ -101,7 +110,7 @@ class Page {
     }
     const view = VIEWS[Number(event.key) - 1];
     if (view) {
-      this.go(view);
+      this.open(view);
       byId(`tab-${view}`).focus();
     } else if (event.key === "?") shortcuts(KEYS);
     else if (event.key === "t") this.theme();
@@ -147,15 +156,17 @@ class Page {
 
   wanted() {
     const paths = { status: "/api/status", overview: "/api/overview" };
-    if (this.view === "upstreams") paths.upstreams = "/api/upstreams";
     const published = this.state.status?.version !== this.known;
-    if (this.round++ % RARELY === 0 || published) Object.assign(paths, { versions: "/api/config/versions?limit=100", fleet: "/api/fleet" });
+    const rarely = this.round++ % RARELY === 0 || published;
+    const many = (this.state.upstreams?.upstreams.length || 0) > MANY;
+    if (this.view === "upstreams" && (rarely || !many)) paths.upstreams = "/api/upstreams";
+    if (rarely) Object.assign(paths, { versions: "/api/config/versions?limit=100", fleet: "/api/fleet" });
     return paths;
   }
 
   async read() {
     const paths = this.wanted();
-    const jobs = [this.ready(), ...Object.entries(paths).map(async ([name, path]) => { this.state[name] = await this.api.get(path); })];
+    const jobs = [this.ready(), ...Object.entries(paths).map(([name, path]) => this.take(name, path))];
     const names = ["ready", ...Object.keys(paths)];
     const failures = (await Promise.allSettled(jobs)).map((each, index) => [names[index], each.reason]).filter(([, reason]) => reason);
     const away = failures.find(([, error]) => error instanceof Unreachable);
@@ -167,6 +178,14 @@ class Page {
       if (paths.versions) this.known = this.state.status?.version;
     }
     this.failure = away ? away[1] : failures[0]?.[1];
+  }
+
+  async take(name, path) {
+    try {
+      this.state[name] = await this.api.get(path);
+    } catch (error) {
+      if (name !== "fleet" || error.status !== 404) throw error; // a gateway of another version may not have it
+    }
   }
 
   /** 503 is an answer here, not a failure. */

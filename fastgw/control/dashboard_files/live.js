@@ -7,6 +7,7 @@ import { REASONS, meaning, tone } from "./reasons.js";
 const KEPT = 300; // lines on the page
 const WAITING = 2000; // lines kept while it is paused
 const AGAIN = 2000; // ms until a broken stream is opened again
+const FORGOTTEN = 60000; // ms in a hidden tab after which nobody is taken to look
 
 const FILTERS = [
   { id: "route", title: "Route", hint: "orders" },
@@ -71,10 +72,13 @@ export class Live {
     for (const [id, text] of Object.entries(filters)) {
       for (const each of text.split(",")) if (each.trim()) query.append(id, each.trim());
     }
-    if (this.controller && this.query === String(query)) return;
-    this.query = String(query);
-    this.clear();
-    this.follow();
+    const again = this.query === String(query);
+    if (!again) {
+      this.query = String(query);
+      this.clear();
+      this.resume();
+    }
+    if (!this.controller || !again) this.follow();
   }
 
   hidden() {
@@ -82,11 +86,18 @@ export class Live {
     this.controller = null;
   }
 
+  /** A tab that is forgotten over the weekend costs the gateway nothing. */
+  looked(now) {
+    clearTimeout(this.forgotten);
+    if (!now) this.forgotten = setTimeout(() => this.hidden(), FORGOTTEN);
+    else if (!this.controller && !this.refused) this.follow();
+  }
+
   /** Reads until the view is left; a stream that breaks is opened again, one that is refused is not. */
   async follow() {
     this.hidden();
     const view = this.controller = new AbortController();
-    this.resume();
+    this.refused = false;
     while (this.controller === view) {
       const one = new AbortController();
       const stop = () => one.abort();
@@ -98,7 +109,8 @@ export class Live {
         if (this.controller !== view) return;
         this.trouble = problemOf(error);
         // The query is wrong: asking again would not make it right.
-        if (error.status >= 400 && error.status < 500) this.controller = null;
+        this.refused = error.status >= 400 && error.status < 500;
+        if (this.refused) this.controller = null;
       } finally {
         view.signal.removeEventListener("abort", stop);
       }
