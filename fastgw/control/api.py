@@ -92,6 +92,8 @@ class AdminApi:
         except web.HTTPException as error:
             return _not_served(error)
         except Exception as error:
+            if request.transport is None and isinstance(error, ConnectionError):
+                raise  # the caller has gone, which is no failure of ours
             return self._failed(request, error)
         finally:
             self.doors.left(request.transport)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from fastgw.clock import Clock
 
@@ -45,10 +45,7 @@ class Doors:
     def guard(self, factory: Factory) -> Factory:
         """What makes the protocol of a new connection."""
 
-        def make() -> asyncio.Protocol:
-            return _Visitor(self, factory()) if len(self._visitors) < self._most else _TurnedAway()
-
-        return make
+        return lambda: _Visitor(self, factory())
 
     def entered(self, transport: asyncio.BaseTransport | None) -> None:
         """Its request is being answered, however long that takes."""
@@ -79,8 +76,12 @@ class Doors:
     def now(self) -> float:
         return self._clock.now()
 
-    def add(self, visitor: _Visitor) -> None:
+    def admit(self, visitor: _Visitor) -> bool:
+        """False: all places are taken."""
+        if len(self._visitors) >= self._most:
+            return False
         self._visitors[visitor.transport] = visitor
+        return True
 
     def remove(self, visitor: _Visitor) -> None:
         self._visitors.pop(visitor.transport, None)
@@ -105,8 +106,12 @@ class _Visitor(asyncio.Protocol):
         # uvloop's transports are no asyncio.Transport, but do the same.
         self.transport = cast(asyncio.Transport, transport)
         self.deadline = self._doors.now() + HEAD_TIMEOUT
-        self._doors.add(self)
-        self._inner.connection_made(transport)
+        if self._doors.admit(self):
+            self._inner.connection_made(transport)
+        else:
+            self.transport.set_protocol(asyncio.Protocol())  # nothing that comes is read
+            self.transport.write(_TURNED_AWAY)
+            self.transport.close()
 
     def data_received(self, data: bytes) -> None:
         if self.deadline is not None and not self.awaits_head:
@@ -132,9 +137,3 @@ class _Visitor(asyncio.Protocol):
         for act in self.when_lost:
             act()
         self.when_lost.clear()
-
-
-class _TurnedAway(asyncio.Protocol):
-    def connection_made(self, transport: Any) -> None:
-        transport.write(_TURNED_AWAY)
-        transport.close()

@@ -40,8 +40,8 @@ class AdminProtocol(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """What the parser refuses; what a handler raises never comes here (api.py)."""
-        if request.writer.output_size > 0:
-            raise ConnectionError("an answer has begun, so there cannot be another one")
+        if request.writer.output_size > 0 or isinstance(exc, ConnectionError):
+            raise ConnectionError("an answer has begun, or there is nobody to take one")
         if status >= 500:
             self._operator_log.say(f"control: a request of the admin API failed: {type(exc).__name__}: {exc}")
             answer = problem(500, "internal_error", "The gateway's log has the details")

@@ -123,6 +123,8 @@ async def _bytes(request: web.Request, body: Body | None, patience: float) -> by
                 if size > limit:
                     raise too_large
                 parts.append(part)
+    except web.RequestPayloadError:
+        raise Unacceptable(400, "bad_request", "The body is not what its Content-Encoding or its chunks say") from None
     except TimeoutError:
         raise Unacceptable(408, "body_timeout", f"The body did not come within {patience:g} s") from None
     return b"".join(parts)

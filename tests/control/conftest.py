@@ -55,12 +55,18 @@ def token() -> str:
 
 
 @pytest.fixture
+def system_clock() -> SystemClock:
+    """A module that wants another time overrides it."""
+    return SystemClock()
+
+
+@pytest.fixture
 async def gateway(
-    tmp_path: Path, admin_socket: socket.socket, log: ReadableLog, token: str
+    tmp_path: Path, admin_socket: socket.socket, log: ReadableLog, token: str, system_clock: SystemClock
 ) -> AsyncIterator[Gateway]:
     made = Gateway(tmp_path, admin_socket, log, token)
     loop = asyncio.get_running_loop()
-    made.control = Control(made.context, loop, SystemClock(), made.resolve, made.announce, made.check, Collection(False))
+    made.control = Control(made.context, loop, system_clock, made.resolve, made.announce, made.check, Collection(False))
     running = asyncio.ensure_future(made.control.run())
     hearing = asyncio.ensure_future(made.heard("ready"))
     await asyncio.wait({running, hearing}, return_when=asyncio.FIRST_COMPLETED)

@@ -4,8 +4,10 @@ import asyncio
 import json
 from typing import Any
 
+import aiohttp
 import pytest
 
+from fastgw.clock import SystemClock
 from fastgw.control.doors import HEAD_TIMEOUT, IDLE_TIMEOUT, STALL_TIMEOUT, Doors
 from tests.control.harness import Gateway
 
@@ -29,6 +31,9 @@ class Transport(asyncio.Transport):
 
     def write(self, data: Any) -> None:
         self.written += data
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.protocol = protocol
 
     def abort(self) -> None:
         self.ended = "aborted"
@@ -165,6 +170,46 @@ def test_who_is_told_of_the_end(doors: Doors) -> None:
     assert told == [1, 2, 3]
     doors.entered(None)
     doors.left(visit.transport)
+
+
+class Hurried(SystemClock):
+    """The real time, and what the test adds to it."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.ahead
+
+
+@pytest.fixture
+def hurried() -> Hurried:
+    return Hurried()
+
+
+@pytest.fixture(name="system_clock")
+def system_clock_fixture(hurried: Hurried) -> Hurried:
+    return hurried
+
+
+async def test_the_real_server_ends_who_is_slow_and_keeps_who_looks_on(
+    gateway: Gateway, client: aiohttp.ClientSession, hurried: Hurried
+) -> None:
+    tail = await client.get("/api/tail")
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(b"GET /livez HTTP/1.1\r\nHost: ")
+    assert (await client.get("/livez")).status == 200
+    hurried.ahead = HEAD_TIMEOUT + 1
+    async with asyncio.timeout(5):
+        try:
+            assert await reader.read() == b""
+        except ConnectionResetError:
+            pass  # which says the same
+    writer.close()
+    hurried.ahead = 3600
+    assert (await client.get("/livez")).status == 200
+    assert not tail.content.at_eof()
+    tail.close()
 
 
 async def test_the_real_server_turns_away_what_is_too_much(gateway: Gateway) -> None:

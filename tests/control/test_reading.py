@@ -52,6 +52,40 @@ async def test_a_body_counts_as_it_is_unpacked(client: aiohttp.ClientSession) ->
     assert answer.status == 413
 
 
+HEAD = b"PUT /api/routes/new HTTP/1.1\r\nHost: 127.0.0.1\r\nIf-Match: *\r\nContent-Type: application/json\r\n"
+BROKEN = [
+    b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nxxxxx",
+    b"Content-Encoding: deflate\r\nContent-Length: 5\r\n\r\nxxxxx",
+    b"Content-Encoding: gzip\r\nContent-Length: 20\r\n\r\n" + gzip.compress(b"{}" * 9)[:20],
+    b"Transfer-Encoding: chunked\r\n\r\nZZ\r\nxx\r\n0\r\n\r\n",
+    b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}xx0\r\n\r\n",
+]
+
+
+async def test_a_body_that_is_broken_is_400(gateway: Gateway) -> None:
+    for rest in BROKEN:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(HEAD + rest)
+        async with asyncio.timeout(5):
+            assert (await reader.readline()).split()[1] == b"400", rest
+        writer.close()
+    assert not any("failed" in line for line in gateway.log.lines())
+
+
+async def test_who_goes_away_in_the_middle_is_no_failure(gateway: Gateway, client: aiohttp.ClientSession) -> None:
+    for reset in (False, True):
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(HEAD + b"Expect: 100-continue\r\nContent-Length: 50\r\n\r\n{")
+        assert b"100" in await reader.readline()  # it waits for the rest
+        if reset:
+            writer.transport.abort()
+        else:
+            writer.close()
+    for _ in range(3):
+        assert (await client.get("/livez")).status == 200
+    assert not any("failed" in line or "Traceback" in line for line in gateway.log.lines())
+
+
 async def test_a_body_that_is_announced_too_large_is_not_read(gateway: Gateway) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     writer.write(b"PUT /api/config HTTP/1.1\r\nHost: 127.0.0.1\r\nIf-Match: *\r\nContent-Type: application/json\r\n"
