@@ -103,6 +103,7 @@ export class Chart {
     ctx.setLineDash([2, 4]);
     ctx.lineWidth = devicePixelRatio;
     ctx.font = `${10 * devicePixelRatio}px Inter, system-ui, sans-serif`;
+    let labelled = -Infinity; // where the last label is: they must not lie on each other
     for (const { at, label } of this.marks) {
       if (at < plot.scales.x.min || at > plot.scales.x.max) continue;
       const x = Math.round(plot.valToPos(at, "x", true));
@@ -110,6 +111,8 @@ export class Chart {
       ctx.moveTo(x, bbox.top);
       ctx.lineTo(x, bbox.top + bbox.height);
       ctx.stroke();
+      if (x - labelled < 36 * devicePixelRatio) continue;
+      labelled = x;
       const right = x + 40 * devicePixelRatio > bbox.left + bbox.width;
       ctx.textAlign = right ? "right" : "left";
       ctx.fillText(label, x + (right ? -4 : 4) * devicePixelRatio, bbox.top + 9 * devicePixelRatio);

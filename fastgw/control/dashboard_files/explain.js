@@ -29,7 +29,7 @@ export class Explain {
   }
 
   start() {
-    fill(byId("explain-answer"), h("p", { class: "panel empty" },
+    fill(byId("explain-rest"), h("p", { class: "panel empty" },
       "Type a URL as a client would ask for it, or choose a line of the live view and “Explain this request”."));
   }
 
@@ -42,41 +42,45 @@ export class Explain {
   }
 
   async ask() {
-    const answer = byId("explain-answer");
+    const [verdict, rest] = [byId("explain-verdict"), byId("explain-rest")];
     this.button.disabled = true;
     try {
       const wish = { request: `${this.method.value} ${this.url.value.trim()}`, headers: headersOf(this.fields.value) };
       if (this.client.value.trim()) wish.client = this.client.value.trim();
       const { body } = await this.api.call("POST", "/api/explain", { body: wish });
-      fill(answer, this.answer(body));
+      fill(verdict, this.verdict(body));
+      fill(rest, this.rest(body));
     } catch (error) {
-      fill(answer, h("div", { class: "panel", role: "alert" }, problemOf(error)));
+      fill(verdict, h("div", { class: "panel", role: "alert" }, problemOf(error)));
+      fill(rest);
     } finally {
       this.button.disabled = false;
     }
   }
 
-  answer(found) {
+  /** The only part that is read aloud by itself. */
+  verdict(found) {
     const passed = found.reason === "ok";
-    return [
-      h("div", { class: `panel verdict ${tone(found.reason)}` },
-        h("h3", {}, passed ? "It would be let through" : `It would be answered ${found.status ?? ""}`, " ", chip(found.reason, tone(found.reason))),
-        h("p", {}, passed ? forwarded(found) : meaning(found.reason)),
-        found.detail ? h("p", { class: "muted" }, found.detail) : null,
-        h("dl", { class: "pairs" }, pairs({
-          route: named(found.route), "decided by": found.rule, "answered by": found.source, consumer: found.consumer,
-          "seen from": found.client, cache: found.cache, version: found.version,
-        }))),
-      h("div", { class: "columns loose" },
-        h("div", {},
-          section("Steps", "In the order in which they happen; a refusal ends them.",
-            found.chain.length ? h("ol", { class: "steps" }, found.chain.map(step)) : h("p", {}, "It did not come as far as a policy.")),
-          routes(found)),
-        h("div", {},
-          found.limits.length ? section("Limits", "The buckets it would be counted in. Nothing was taken out of them.", h("ul", { class: "plain" }, found.limits.map(limit))) : null,
-          upstreams(found),
-          Object.keys(found.headers).length ? section("Forwarded headers", "As the upstream would see them; secrets are masked.", h("dl", { class: "pairs" }, pairs(found.headers))) : null)),
-    ];
+    return h("div", { class: `panel verdict ${tone(found.reason)}` },
+      h("h3", {}, passed ? "It would be let through" : `It would be answered ${found.status ?? ""}`, " ", chip(found.reason, tone(found.reason))),
+      h("p", {}, passed ? forwarded(found) : meaning(found.reason)),
+      found.detail ? h("p", { class: "muted" }, found.detail) : null,
+      h("dl", { class: "pairs" }, pairs({
+        route: named(found.route), "decided by": found.rule, "answered by": found.source, consumer: found.consumer,
+        "seen from": found.client, cache: found.cache, version: found.version,
+      })));
+  }
+
+  rest(found) {
+    return h("div", { class: "columns loose" },
+      h("div", {},
+        section("Steps", "In the order in which they happen; a refusal ends them.",
+          found.chain.length ? h("ol", { class: "steps" }, found.chain.map(step)) : h("p", {}, "It did not come as far as a policy.")),
+        routes(found)),
+      h("div", {},
+        found.limits.length ? section("Limits", "The buckets it would be counted in. Nothing was taken out of them.", h("ul", { class: "plain" }, found.limits.map(limit))) : null,
+        upstreams(found),
+        Object.keys(found.headers).length ? section("Forwarded headers", "As the upstream would see them; secrets are masked.", h("dl", { class: "pairs" }, pairs(found.headers))) : null));
   }
 }
 
@@ -97,7 +101,7 @@ function routes({ route, match, others }) {
     match ? h("p", {}, h("strong", {}, route), " takes ", h("code", {}, match.path),
       match.methods.length ? `, ${match.methods.join(", ")}` : "", match.hosts.length ? `, for ${match.hosts.join(", ")}` : "",
       match.headers.length ? `, with ${match.headers.join(", ")}` : "", ".") : null,
-    others.length ? h("ul", { class: "plain" }, others.map((each) => h("li", {}, h("strong", {}, each.route), " ", h("span", { class: "muted" }, each.misses.join("; "))))) : null,
+    others.length ? h("ul", { class: "plain" }, others.map((each) => h("li", {}, match ? "Not " : "", h("strong", {}, each.route), ": ", h("span", { class: "muted" }, each.misses.join("; "))))) : null,
   ]);
 }
 

@@ -103,7 +103,7 @@ class Card {
   }
 
   targetCircuit(row) {
-    if (this.single) return h("span", { class: "muted" }, "as above");
+    if (this.single && row.breaker) return h("span", { class: "muted" }, "as above");
     return row.breaker ? circuit(row.breaker, row.forced) : h("span", { class: "muted" }, "none");
   }
 
