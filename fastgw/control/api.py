@@ -17,6 +17,7 @@ from fastgw.config.errors import ConfigError
 from fastgw.control.admission import Admission, Refusal
 from fastgw.control.answers import ANY_OBJECT, body_answer, found, tag
 from fastgw.control.audit import REFUSED, Audit
+from fastgw.control.bodies import Bodies
 from fastgw.control.doors import Doors
 from fastgw.control.endpoints import LARGE, Call, Endpoint, Unacceptable, caller
 from fastgw.control.files_api import FilesApi
@@ -26,7 +27,7 @@ from fastgw.control.outcome import EditRefused, NoSuchVersion
 from fastgw.control.problems import errors, problem
 from fastgw.control.protocol import FIELDS, UNCACHED
 from fastgw.control.published import History
-from fastgw.control.reading import changes, check_kind, read_body, read_if_match, read_query
+from fastgw.control.reading import changes, check_kind, read_if_match, read_query
 from fastgw.versions.version import Raced, StoreError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -39,6 +40,7 @@ class AdminApi:
     endpoints: tuple[Endpoint, ...]
     files: FilesApi
     doors: Doors
+    bodies: Bodies
     audit: Audit
     log: OperatorLog
 
@@ -58,8 +60,8 @@ class AdminApi:
             check_kind(request, endpoint)
             query = read_query(request, endpoint)
             expected = read_if_match(request, endpoint, self.history.current.version)
-            body = await read_body(request, endpoint.body)
-            return await endpoint.handler(Call(request, query, body, expected))
+            async with self.bodies.of(request, endpoint.body) as body:
+                return await endpoint.handler(Call(request, query, body, expected))
         except Unacceptable as error:
             # What the publisher refuses has left its line there.
             if endpoint.changes:

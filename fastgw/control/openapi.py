@@ -169,7 +169,7 @@ def _refusals(endpoint: Endpoint) -> set[int]:
     """The query alone can be wrong everywhere: unknown parameters are refused."""
     refusals = {401, 403, 422, *endpoint.refusals}
     if endpoint.method != "GET":
-        refusals |= {400, 408, 413, 415}
+        refusals |= {400, 408, 413, 415, 503}
     if endpoint.if_match != NEVER:
         refusals |= {400, 412}
     if endpoint.if_match == REQUIRED:

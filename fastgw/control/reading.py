@@ -1,22 +1,15 @@
-"""A request, read by what its endpoint says of it: query, `If-Match`, body. All that is wrong with one of them is said
-at once.
+"""The head of a request, read by what its endpoint says of it: kind of content, query, `If-Match`. All that is wrong with
+the query is said at once. (Bodies are in bodies.py.)
 """
 
 from __future__ import annotations
 
-import asyncio
 import re
 from typing import Any, Final
 
 from aiohttp import web
 
 from fastgw.control.endpoints import NEVER, REQUIRED, Body, Endpoint, Query, Unacceptable
-from fastgw.control.json_body import read_json
-
-# A body that comes slower than this holds nobody but its own connection, and not for ever.
-BODY_TIMEOUT: Final = 60.0
-# Smaller ones are parsed at once: a thread costs more.
-_AT_ONCE: Final = 16 * 1024
 
 # RFC 9110 8.8.3, and of tags only those that are versions can be ours.
 _TAG: Final = re.compile(r'(?:W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
@@ -95,38 +88,3 @@ def read_if_match(request: web.Request, endpoint: Endpoint, current: int) -> int
 def _version(tag: str) -> int:
     text = tag[1:-1]
     return int(text) if tag.startswith('"') and _VERSION.fullmatch(text) else _NO_VERSION
-
-
-async def read_body(request: web.Request, body: Body | None, patience: float = BODY_TIMEOUT) -> Any:
-    """Its JSON; an empty object where there is none and none is needed."""
-    data = await _bytes(request, body, patience)
-    if body is None or (not data and not body.needed):
-        return {}
-    try:
-        return read_json(data) if len(data) < _AT_ONCE else await asyncio.to_thread(read_json, data)
-    except ValueError as error:
-        raise Unacceptable(400, "bad_request", str(error), (("", str(error)),)) from None
-
-
-async def _bytes(request: web.Request, body: Body | None, patience: float) -> bytes:
-    limit = Body({}).limit if body is None else body.limit
-    too_large = Unacceptable(413, "body_too_large", f"A body may have {limit} bytes here")
-    if (request.content_length or 0) > limit:
-        raise too_large
-    parts: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(patience):
-            # What counts is what comes out of a Content-Encoding.
-            async for part in request.content.iter_any():
-                size += len(part)
-                if size > limit:
-                    raise too_large
-                parts.append(part)
-    except web.RequestPayloadError:
-        raise Unacceptable(400, "bad_request", "The body is not what its Content-Encoding or its chunks say") from None
-    except TimeoutError:
-        raise Unacceptable(408, "body_timeout", f"The body did not come within {patience:g} s") from None
-    return b"".join(parts)
-
-
