@@ -36,14 +36,18 @@ class Admission:
             return None
         count = route.in_flight
         if self._before:
-            self._before = tuple(before for before in self._before if before.in_flight)
-            count += sum(before.in_flight for before in self._before)
+            count += sum(before.in_flight for before in self._still_inside())
         return self._reply if count > self._bound else None
 
     def succeed(self, before: Route) -> None:
         """A reload changed the route: those that are inside by what it was count until they end."""
         earlier = before.chain[0] if before.chain else None
-        self._before = (before, *(earlier._before if isinstance(earlier, Admission) else ()))
+        # Looked at here as well: a route that nobody asks for would else hold all that it ever was.
+        self._before = (before, *(earlier._still_inside() if isinstance(earlier, Admission) else ()))
+
+    def _still_inside(self) -> tuple[Route, ...]:
+        self._before = tuple(before for before in self._before if before.in_flight)
+        return self._before
 
 
 def build(options: Bounded) -> Admission | None:

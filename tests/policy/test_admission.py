@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from fastgw.errors import Reason
@@ -65,9 +67,11 @@ def test_those_who_are_inside_by_what_the_route_was_count_until_they_end() -> No
     oldest, old, new = Route("one", ""), Route("one", ""), Route("one", "")
     first, second, third = Admission(2), Admission(2), Admission(3)
     oldest.chain, old.chain, new.chain = (first,), (second,), (third,)
+    oldest.in_flight = 1
     second.succeed(oldest)
+    old.in_flight = 1
     third.succeed(old)
-    oldest.in_flight, old.in_flight, new.in_flight = 1, 1, 1
+    new.in_flight = 1
     assert third.check(exchange(new), None) is None
     new.in_flight = 2
     assert third.check(exchange(new), None) is not None
@@ -76,3 +80,21 @@ def test_those_who_are_inside_by_what_the_route_was_count_until_they_end() -> No
     old.in_flight = 0
     assert third.check(exchange(new), None) is None
     assert third._before == ()
+
+
+def test_a_route_that_nobody_asks_for_does_not_hold_all_that_it_ever_was() -> None:
+    def changed(before: Route | None) -> Route:
+        route = Route("one", "")
+        admission = Admission(2)
+        route.chain = (admission,)
+        if before is not None:
+            admission.succeed(before)
+        return route
+
+    first = changed(None)
+    held = sys.getrefcount(first)
+    current = changed(first)
+    assert sys.getrefcount(first) == held + 1
+    for _ in range(3):
+        current = changed(current)
+    assert sys.getrefcount(first) == held

@@ -46,6 +46,19 @@ def test_each_part_by_itself(plain: dict[str, Any]) -> None:
     assert route_from_part("one", parts["route:one"]) == document.routes["one"]
 
 
+def test_a_part_and_the_rest_without_what_is_written_out(plain: dict[str, Any]) -> None:
+    document = load_plain(plain, "test")
+    route = document.part("route:one")
+    assert route == plain["routes"][0]
+    route["name"] = "changed"
+    assert document.part("route:one") == plain["routes"][0]
+    assert document.part("route:none") is None
+    lean = document.without_plain()
+    assert (lean.hash, lean.hashes, lean.parts()) == (document.hash, document.hashes, document.parts())
+    assert lean.routes is document.routes and lean.warnings is document.warnings
+    assert lean.plain == document.plain and lean.plain is not document.plain
+
+
 def test_the_hash_is_of_the_content(plain: dict[str, Any]) -> None:
     document = load_plain(plain, "test")
     plain["routes"].reverse()

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import copy
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from fastgw.config.errors import ConfigError
-from fastgw.gateway.document.load import load_plain
-from fastgw.gateway.document.masking import MASK
+from fastgw.gateway.document.load import load_file, load_plain
+from fastgw.gateway.document.masking import MASK, masked
 from fastgw.gateway.document.model import Document
 from fastgw.gateway.document.sent import load_sent
 
+EXAMPLE = Path(__file__).with_name("example.yaml")
 PLAIN: dict[str, Any] = {
     "listeners": [{"address": "127.0.0.1:8080"}],
     "instance": "one",
@@ -39,6 +43,19 @@ def test_the_same_is_the_same(before: Document) -> None:
     document = load_sent(copy.deepcopy(PLAIN), "the document", before)
     assert document.hash == before.hash
     assert document.routes["all"] is before.routes["all"]
+
+
+def test_the_whole_example_as_it_is_shown_is_unchanged(tmp_path: Path) -> None:
+    """Every secret that the example has, and every option."""
+    plain = yaml.safe_load(EXAMPLE.read_text())
+    for block in (plain, *plain["routes"]):
+        block.pop("cache", None)  # what is not built yet
+    file = tmp_path / "gateway.yaml"
+    file.write_text(json.dumps(plain))
+    example = load_file(file, {}, tested=False)
+    shown = masked(example.plain)
+    assert MASK in str(shown) and shown != example.plain
+    assert load_sent(shown, "the document", example).hash == example.hash
 
 
 def test_what_the_machine_says_of_itself_may_be_left_out(before: Document) -> None:
