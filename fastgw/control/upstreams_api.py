@@ -52,6 +52,8 @@ class UpstreamsApi:
         what = f"force breaker {call.name[:64]}"
         if isinstance(outcome, Refused):
             self.audit.note(what, call.by, REFUSED, reason=outcome.detail)
-            return problem(outcome.status, outcome.reason, outcome.detail)
-        self.audit.note(f"{what} {outcome['target'] or ''} {outcome['state']}", call.by, ACCEPTED)
+            wrong = {"errors": [{"path": "", "message": outcome.detail}]} if outcome.status == 422 else {}
+            return problem(outcome.status, outcome.reason, outcome.detail, **wrong)
+        done = (what, outcome["target"], outcome["state"])
+        self.audit.note(" ".join(str(each) for each in done if each), call.by, ACCEPTED)
         return json_answer(outcome)
