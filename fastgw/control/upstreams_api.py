@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 
@@ -52,7 +53,7 @@ class UpstreamsApi:
         what = f"force breaker {call.name[:64]}"
         if isinstance(outcome, Refused):
             self.audit.note(what, call.by, REFUSED, reason=outcome.detail)
-            wrong = {"errors": [{"path": "", "message": outcome.detail}]} if outcome.status == 422 else {}
+            wrong: dict[str, Any] = {"errors": [{"path": "", "message": outcome.detail}]} if outcome.status == 422 else {}
             return problem(outcome.status, outcome.reason, outcome.detail, **wrong)
         done = (what, outcome["target"], outcome["state"])
         self.audit.note(" ".join(str(each) for each in done if each), call.by, ACCEPTED)
