@@ -1,6 +1,7 @@
 """The shared series as text for Prometheus. A scrape reads shared memory and never touches a worker.
 
-What the numbers of control itself are is said by `Facts`; how a line is written, by `text_format`.
+What the numbers of control itself are is said by `Facts`; how the lines of many series are written, by `text_format`.
+What there is one of, or one a worker, prometheus_client writes.
 """
 
 from __future__ import annotations
@@ -9,6 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import add
 from sys import intern
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from fastgw.account import families
 from fastgw.account.families import FAMILIES, Family, Kind
@@ -66,12 +72,10 @@ class Exposition:
         self._read_directories()
         for family, series in self._series.items():
             yield (head(family, form) + "".join(self._lines(family, series))).encode()
-        for family, word, scale in _WORDS:
-            yield (head(family, form) + "".join(self._of_workers(family, word, scale))).encode()
-        if facts is not None:
-            for family, labels, value in facts.samples():
-                yield f"{head(family, form)}{sample(family, labels)}{value}\n".encode()
-        yield form.end.encode()
+        # Last: in OpenMetrics it ends with the mark of the end.
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(_Few([*self._of_workers(), *(_of_gateway(facts) if facts is not None else ())]))
+        yield form.encode(registry)
 
     def _lines(self, family: Family, series: dict[tuple[str, ...], _Series]) -> Iterator[str]:
         histogram = self._histograms.get(family)
@@ -81,11 +85,15 @@ class Exposition:
             else:
                 yield histogram.lines(one.text, _cells(family, one.places))
 
-    def _of_workers(self, family: Family, word: Word, scale: float) -> Iterator[str]:
-        for index in range(self._workers):
-            yield f"{sample(family, (str(index),))}{self._slots[index].get(word) * scale}\n"
-        if family is families.LOG_LINES_DROPPED and len(self._slots) > self._workers + 1:
-            yield f"{sample(family, (_LOGGER,))}{self._slots[self._workers + 1].get(word)}\n"
+    def _of_workers(self) -> Iterator[Metric]:
+        """The fixed words of the slots."""
+        for family, word, scale in _WORDS:
+            metric = _empty(family)
+            for index in range(self._workers):
+                metric.add_metric((str(index),), self._slots[index].get(word) * scale)
+            if family is families.LOG_LINES_DROPPED and len(self._slots) > self._workers + 1:
+                metric.add_metric((_LOGGER,), self._slots[self._workers + 1].get(word))
+            yield metric
 
     def _read_directories(self) -> None:
         for index, slot in enumerate(self._slots):
@@ -99,6 +107,28 @@ class Exposition:
                     known = series[labels] = _Series(write(entry.family, labels))
                 known.places.append((slot, entry.offset))
                 self._positions[index] = position
+
+
+class _Few(Collector):
+    """Metrics that are made already."""
+
+    def __init__(self, metrics: Sequence[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Metric]:
+        return iter(self._metrics)
+
+
+def _of_gateway(facts: Facts) -> Iterator[Metric]:
+    for family, labels, value in facts.samples():
+        metric = _empty(family)
+        metric.add_metric(labels, value)
+        yield metric
+
+
+def _empty(family: Family) -> CounterMetricFamily | GaugeMetricFamily:
+    make = CounterMetricFamily if family.kind is Kind.COUNTER else GaugeMetricFamily
+    return make(family.name, family.help, labels=family.labels)
 
 
 def _cells(family: Family, places: Sequence[tuple[Slot, int]]) -> list[int]:

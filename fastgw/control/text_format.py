@@ -1,13 +1,17 @@
-"""The two text formats of Prometheus: which one a scraper wants, and how a family is written in it.
+"""The two text formats of Prometheus: which one a scraper wants, and how a family with many series is written in it.
 
-They differ in the head of a counter and in the last line; samples are the same bytes. No values are read here.
+They differ in the head of a counter and in the last line; samples are the same bytes. What is small is written by
+prometheus_client (`Format.encode`); no values are read here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+
+from prometheus_client import CollectorRegistry, exposition
+from prometheus_client.openmetrics import exposition as open_exposition
 
 from fastgw.account.families import Family, Kind
 
@@ -15,12 +19,14 @@ from fastgw.account.families import Family, Kind
 @dataclass(frozen=True, slots=True)
 class Format:
     content_type: str
-    end: str
+    encode: Callable[[CollectorRegistry], bytes]  # with what the format ends with
     counter_suffix: str  # what the head of a counter leaves out of its name
 
 
-PLAIN = Format("text/plain; version=0.0.4; charset=utf-8", "", "")
-OPEN_METRICS = Format("application/openmetrics-text; version=1.0.0; charset=utf-8", "# EOF\n", "_total")
+PLAIN = Format("text/plain; version=0.0.4; charset=utf-8", exposition.generate_latest, "")
+OPEN_METRICS = Format(
+    "application/openmetrics-text; version=1.0.0; charset=utf-8", open_exposition.generate_latest, "_total"
+)
 # Of the versions of OpenMetrics a scraper may name.
 _SPOKEN = (None, "1.0.0")
 

@@ -69,8 +69,8 @@ async def test_facts_are_asked_for_each_rendering(memory: SeriesMemory) -> None:
         return asked[-1]
 
     scrapes = Scrapes(Exposition(memory, 1), facts)
-    assert b"fastgw_control_restarts_total 0\n" in (await scrapes.answer("", "")).body
-    assert b"fastgw_control_restarts_total 1\n" in (await scrapes.answer("", "")).body
+    assert b"fastgw_control_restarts_total 0.0\n" in (await scrapes.answer("", "")).body
+    assert b"fastgw_control_restarts_total 1.0\n" in (await scrapes.answer("", "")).body
 
 
 async def test_those_who_wait_share_one_rendering(memory: SeriesMemory) -> None:
