@@ -66,6 +66,7 @@ ROUTES = [
     _route("search", 221.7, 12.5, 1.7, 18.2, 240.5),
     _route("payments", 64.2, 4.1, 0, 31.0, 310.2),
     _route("maintenance", 0.3, 0, 0, 0.05, 0.11),
+    _route("-", 2.2, 2.2, 0, 0.04, 0.1),  # what no route has matched
 ]
 
 UPSTREAM_FIGURES = [

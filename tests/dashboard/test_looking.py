@@ -48,6 +48,10 @@ def test_sorts_and_finds_a_route(visit: Open) -> None:
     expect(routes.locator('th[aria-sort="descending"]')).to_have_text("p99")
     page.get_by_placeholder("Find a route").fill("cata")
     expect(routes.locator("tbody tr")).to_have_count(1)
+    # What no route has matched has no name to filter by, but a reason.
+    page.get_by_placeholder("Find a route").fill("no route")
+    routes.get_by_role("button", name="no route").click()
+    expect(page.get_by_label("Reason", exact=True)).to_have_value("no_route")
 
 
 def test_what_is_published_shows_by_itself(visit: Open, api: FakeApi) -> None:

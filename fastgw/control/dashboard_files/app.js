@@ -217,6 +217,7 @@ class Page {
   vitals() {
     const { ready, status } = this.state;
     byId("forget").hidden = !this.api.signedIn;
+    byId("api").hidden = this.api.signedIn; // a link carries no token
     const word = this.state.lost ? ["no answer", "bad"] : !ready ? ["connecting", ""] : ready.ok ? ["ready", "good"] : ["not ready", "bad"];
     const chip = byId("ready");
     fill(chip, word[0]);

@@ -69,9 +69,13 @@ export function plural(number, one, many) {
   return `${count(number)} ${number === 1 ? one : many || `${one}s`}`;
 }
 
-/** What no route has matched is a row of its own. */
+/** What no route has matched is a row of its own in the figures, and null in the log. */
+export function routed(route) {
+  return Boolean(route) && route !== "-";
+}
+
 export function named(route) {
-  return !route || route === "-" ? "no route" : route;
+  return routed(route) ? route : "no route";
 }
 
 function known(value) {

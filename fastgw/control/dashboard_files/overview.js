@@ -3,7 +3,7 @@
 import { troubles } from "./attention.js";
 import { Chart } from "./chart.js";
 import { byId, chip, fill, h, link } from "./dom.js";
-import { bytes, clock, count, millis, named, rate, share, span } from "./format.js";
+import { bytes, clock, count, millis, named, rate, routed, share, span } from "./format.js";
 import { meaning, tone } from "./reasons.js";
 import { Table } from "./table.js";
 
@@ -55,7 +55,7 @@ export class Overview {
       caption: "Limits", key: (row) => `${row.route} ${row.limit}`, sort: ["refused_s", true],
       empty: ["No limit has decided anything yet. Limits are set with ", h("code", {}, "limits:"), " on a route, or for all of them."],
       columns: [
-        { id: "limit", title: "Limit", value: (row) => row.limit, cell: (row) => [row.limit, row.route && row.route !== "-" ? h("span", { class: "muted" }, ` on ${row.route}`) : null] },
+        { id: "limit", title: "Limit", value: (row) => row.limit, cell: (row) => [row.limit, routed(row.route) ? h("span", { class: "muted" }, ` on ${row.route}`) : null] },
         RATE("admitted_s", "Let through/s"),
         RATE("refused_s", "Refused/s", "", "is-warn"),
         RATE("shadow_s", "Shadow/s", "What a limit with mode: shadow would have refused"),
@@ -66,7 +66,7 @@ export class Overview {
       caption: "Routes", key: (row) => row.route, sort: ["requests_s", true],
       empty: "No exchange in the last ten seconds. Send one, or look whether clients reach this gateway at all.",
       columns: [
-        { id: "route", title: "Route", value: (row) => row.route, wide: true, cell: (row) => link(named(row.route), () => go("live", { route: row.route }), "Watch live") },
+        { id: "route", title: "Route", value: (row) => row.route, wide: true, cell: (row) => link(named(row.route), () => go("live", routed(row.route) ? { route: row.route } : { reason: "no_route" }), "Watch live") },
         RATE("requests_s", "Requests/s"), RATE("refused_s", "Refused/s", "", "is-warn"), RATE("errors_s", "5xx/s", "", "is-bad"),
         MS("p50_ms", "p50", "Half of the exchanges took at most this long"), MS("p99_ms", "p99"),
         MS("own_p99_ms", "Ours p99", "What the gateway itself added"),
@@ -127,7 +127,7 @@ export class Overview {
   drawRoutes() {
     const wanted = byId("routes-filter").value.trim().toLowerCase();
     const routes = this.state?.overview?.routes || [];
-    this.routes.update(routes.filter((row) => String(row.route).toLowerCase().includes(wanted)));
+    this.routes.update(routes.filter((row) => named(row.route).toLowerCase().includes(wanted)));
   }
 
   /** Nothing is called well that was not asked, or asked too long ago. */
@@ -159,7 +159,7 @@ export class Overview {
     const open = this.opened.has(row.reason);
     return [
       h("button", { type: "button", class: "link", "aria-expanded": String(open), onclick: () => this.toggle(row.reason) }, chip(row.reason, tone(row.reason))),
-      open ? h("div", { class: "meaning" }, meaning(row.reason), " ", link("Watch live", () => this.go("live", row.route ? { reason: row.reason, route: row.route } : { reason: row.reason }))) : null,
+      open ? h("div", { class: "meaning" }, meaning(row.reason), " ", link("Watch live", () => this.go("live", routed(row.route) ? { reason: row.reason, route: row.route } : { reason: row.reason }))) : null,
     ];
   }
 
