@@ -80,6 +80,11 @@ class FakeApi:
         with self.changed:
             assert self.changed.wait_for(lambda: self.watchers, PATIENCE)
 
+    def unwatched(self) -> None:
+        """Waits until nobody looks on."""
+        with self.changed:
+            assert self.changed.wait_for(lambda: not self.watchers, PATIENCE)
+
     def cut(self) -> None:
         """Breaks every stream, as a process that dies does; then nobody has looked yet."""
         with self.changed:
@@ -205,8 +210,10 @@ class FakeApi:
         except ConnectionError:
             return stream  # nobody looks any more
         finally:
-            if mine in self.watchers:
-                self.watchers.remove(mine)
+            with self.changed:
+                if mine in self.watchers:
+                    self.watchers.remove(mine)
+                self.changed.notify_all()
 
 
 def _file(content: bytes, kind: str) -> Any:

@@ -90,6 +90,24 @@ def test_a_stream_that_breaks_is_opened_again(visit: Open, api: FakeApi) -> None
     expect(page.locator(".line")).to_have_count(2)  # what was seen stays
 
 
+def test_a_forgotten_tab_costs_nothing(visit: Open, api: FakeApi) -> None:
+    page = visit("about-to-be-forgotten")
+    page.clock.install()
+    page.get_by_role("tab", name="Live").click()
+    api.watched()
+    seen = (
+        "(hidden) => { Object.defineProperty(document, 'hidden', {value: hidden, configurable: true}); %s }"
+    )
+    turned = seen % "document.dispatchEvent(new Event('visibilitychange'))"
+    page.evaluate(turned, True)
+    page.clock.run_for(61_000)
+    api.send("exchange", scene.exchange(0, 0))  # a server learns by writing that nobody is there
+    api.unwatched()
+    api.calls.clear()
+    page.evaluate(turned, False)
+    api.watched()
+
+
 def test_explains_a_request(visit: Open, api: FakeApi) -> None:
     page = ready(visit("explain"))
     view = page.get_by_role("tabpanel", name="Explain")
