@@ -7,7 +7,10 @@ from pathlib import Path
 
 import aiohttp
 
+from fastgw.account.series import Word
+from fastgw.clock import ManualClock
 from fastgw.control.process import main
+from fastgw.control.readiness import Readiness
 from fastgw.ipc import difference, messages
 from fastgw.ipc.channel import Channel, Received, pair
 from tests.control.harness import Gateway, ReadableLog, receive
@@ -86,6 +89,25 @@ async def test_a_worker_that_is_gone_is_not_waited_for(
     await worker.heard("config")
     gateway.supervisor.send(messages.worker_gone(0, 1000))
     assert (await (await asking).json())["workers"] == {"serving": 0, "of": 0}
+    worker.channel.close()
+
+
+async def test_why_a_worker_does_not_follow_is_known_to_the_readiness(gateway: Gateway) -> None:
+    worker = Worker(gateway, 0, gateway.version, gateway.document.hash)
+    await worker.heard("addresses")
+    outcome = await gateway.control.publisher.edit(lambda plain: {**plain, "routes": []}, by="me")
+    message = (await worker.heard("config")).message
+    assert message["version"] == outcome.version
+    worker.channel.send(messages.rejected(outcome.version, "ValueError: odd"))
+    assert await gateway.control._peers.applied(outcome.version, 10) == (0, 1)
+    clock = ManualClock()
+    gateway.serve()
+    readiness = Readiness([gateway.series.slot(0)], clock, gateway.control._refusal)
+    for beat in range(12):
+        clock.advance(0.5)
+        gateway.series.slot(0).set(Word.HEARTBEAT, beat)
+        reason = readiness.reason(outcome.version)
+    assert reason is not None and "it refused it (ValueError: odd)" in reason
     worker.channel.close()
 
 
