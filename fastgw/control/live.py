@@ -25,6 +25,9 @@ HEARTBEAT: Final = 10.0  # seconds of silence after which a comment says that th
 # Seconds between two writes of a stream, as between two messages of a worker: of 32 of them to 64 watchers, a write for
 # each message would be 40,000 a second.
 PACE: Final = 0.05
+# Bytes of the words of one kind that the workers are told: four kinds go into one message of 64 KB. What all watchers
+# name together may be ten times that; then everything is sent, and chosen from here.
+MOST_WORDS: Final = 12 * 1024
 
 Pause = Callable[[], Awaitable[object]]
 
@@ -191,9 +194,10 @@ def together(everybody: Iterable[Filters], rate: int) -> dict[str, object] | Non
 
 
 def _any_of(words: Iterable[frozenset[str]]) -> list[str] | None:
-    """What one of them names; None where one of them takes any."""
+    """What one of them names; None where one of them takes any, or where that is too much to tell."""
     everyone = list(words)
-    return sorted(frozenset().union(*everyone)) if all(everyone) else None
+    named = sorted(frozenset().union(*everyone)) if all(everyone) else None
+    return None if named is None or len(orjson.dumps(named)) > MOST_WORDS else named
 
 
 def _frame(name: str, data: Mapping[str, object]) -> bytes:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from fastgw.gateway.document.masking import MASK, SENSITIVE_SEARCH
+from fastgw.gateway.document.masking import MASK, is_sensitive
 from fastgw.limiter.limit import Limit
 from fastgw.model.exchange import WOULD_REFUSE, Exchange
 from fastgw.model.messages import Reply
@@ -174,4 +174,4 @@ def _value(key: str, value: bytes, key_header: str) -> str:
 
 def is_secret(name: str, key_header: str) -> bool:
     """Whether a header of this name carries a credential."""
-    return name.lower() == key_header.lower() or SENSITIVE_SEARCH.search(name) is not None
+    return is_sensitive(name, (key_header.lower(),))

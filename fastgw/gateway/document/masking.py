@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from fastgw.gateway.document.files import SECRETS, places
@@ -30,13 +31,14 @@ URL_PASSWORD: Final = re.compile(r"(?<=://)(?!/).*(?=@)|(?<=[?&]password=)[^&]*"
 def masked(plain: dict[str, Any]) -> dict[str, Any]:
     """A copy without secrets."""
     result = copy.deepcopy(plain)
+    named = {key_header(plain)}
     for pattern in (*SECRETS, PRIVATE_KEYS):
         for node, key, _ in places(result, pattern, ()):
             if node[key]:
                 node[key] = MASK
     for pattern in HEADERS:
         for node, key, _ in places(result, pattern, ()):
-            if SENSITIVE_SEARCH.search(str(key)):
+            if is_sensitive(str(key), named):
                 node[key] = MASK
     for node, key, _ in places(result, DIGESTS, ()):
         node[key] = mask_of_key(key, len(node)) if isinstance(key, int) else DIGEST_MASK
@@ -45,6 +47,18 @@ def masked(plain: dict[str, Any]) -> dict[str, Any]:
             if isinstance(node[key], str):
                 node[key] = without_password(node[key])
     return result
+
+
+def key_header(plain: Mapping[str, Any]) -> str:
+    """The field that carries API keys where the document names one: no pattern knows it; empty: the usual one."""
+    block = plain.get("api_keys")
+    name = block.get("header") if isinstance(block, dict) else None
+    return name.lower() if isinstance(name, str) else ""
+
+
+def is_sensitive(name: str, named: Collection[str]) -> bool:
+    """Whether a header of this name carries a credential. `named`: by configuration, in lower case."""
+    return name.lower() in named or SENSITIVE_SEARCH.search(name) is not None
 
 
 def mask_of_key(number: int, of: int) -> str:

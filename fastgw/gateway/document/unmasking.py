@@ -19,8 +19,9 @@ from fastgw.gateway.document.masking import (
     HEADERS,
     MASK,
     PRIVATE_KEYS,
-    SENSITIVE_SEARCH,
     URLS,
+    is_sensitive,
+    key_header,
     mask_of_key,
     without_password,
 )
@@ -32,13 +33,14 @@ _NOTHING: Final = f'"{MASK}" stands for a value that is there already, and here 
 def unmask(plain: dict[str, Any], before: Document) -> Iterator[Finding]:
     """Puts the secrets of `before` in the place of their masks, in `plain` itself."""
     twins = _Twins(plain, before)
+    named = {key_header(plain), key_header(before.part(BASE))}
     for pattern in (*SECRETS, PRIVATE_KEYS):
         for node, key, path in places(plain, pattern, ()):
             if node[key] == MASK:
                 yield from _put(node, key, path, twins.at(path))
     for fields, place in _header_maps(plain):
         for key, value in fields.items():
-            if value == MASK and SENSITIVE_SEARCH.search(str(key)):
+            if value == MASK and is_sensitive(str(key), named):
                 path = (*place, key)
                 yield from _put(fields, key, path, twins.header(path))
     for pattern in URLS:
