@@ -6,8 +6,7 @@ was before is an error, never a secret.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final
 
 from fastgw.config.findings import Finding
@@ -25,7 +24,7 @@ from fastgw.gateway.document.masking import (
     mask_of_key,
     without_password,
 )
-from fastgw.gateway.document.model import BASE, ROUTE, UPSTREAM, Document
+from fastgw.gateway.document.model import BASE, ROUTE, UPSTREAM, Document, canonical
 
 _NOTHING: Final = f'"{MASK}" stands for a value that is there already, and here is none; write the value itself'
 
@@ -104,8 +103,8 @@ class _Twins:
         self._plain = plain
         self._before = before
         self._base: dict[str, Any] = before.part(BASE)
-        # By list; a consumer or a test is known by its identity.
-        self._entries: dict[str, tuple[list[object], dict[object, Any]]] = {}
+        # By list: for each entry of it the one before that it is.
+        self._entries: dict[str, dict[int, Any]] = {}
 
     def at(self, path: Path) -> Any:
         """What was at this place; None: nothing."""
@@ -139,11 +138,10 @@ class _Twins:
 
     def _entry(self, block: str, number: int) -> Any:
         if block not in self._entries:
-            old = _listed(self._base, block)
-            by_identity = dict(zip(_identities(old), old, strict=True))
-            self._entries[block] = _identities(_listed(self._plain, block)), by_identity
-        identities, known = self._entries[block]
-        return known.get(identities[number])
+            old, new = _listed(self._base, block), _listed(self._plain, block)
+            named = {key_header(self._plain), key_header(self._base)}
+            self._entries[block] = _same_tests(old, new, named) if block == "tests" else _same_names(old, new)
+        return self._entries[block].get(number)
 
 
 def _listed(plain: dict[str, Any], block: str) -> list[Any]:
@@ -151,13 +149,47 @@ def _listed(plain: dict[str, Any], block: str) -> list[Any]:
     return entries if isinstance(entries, list) else []
 
 
-def _identities(entries: list[Any]) -> list[object]:
-    """What each is known by: its name; a test, which has none, by its request and its place among equal ones."""
-    seen: Counter[object] = Counter()
-    found: list[object] = []
-    for entry in entries:
-        word = entry.get("name", entry.get("request")) if isinstance(entry, dict) else None
-        word = word if isinstance(word, str) else None
-        found.append((word, seen[word]))
-        seen[word] += 1
+def _same_names(old: list[Any], new: list[Any]) -> dict[int, Any]:
+    known = {name: entry for entry in old if (name := _word(entry, "name")) is not None}
+    return {number: known[name] for number, entry in enumerate(new) if (name := _word(entry, "name")) in known}
+
+
+def _same_tests(old: list[Any], new: list[Any], named: Collection[str]) -> dict[int, Any]:
+    """A test has no name: it is known by all of it that is shown, else by its request, where one is left to be meant."""
+    there, left = _by(old, lambda entry: _form(entry, named)), _by(new, lambda entry: _form(entry, named))
+    found: dict[int, Any] = {}
+    for form, was in there.items():
+        # With one of several gone, which one it was cannot be seen.
+        if len(left.get(form, ())) >= len(was):
+            found.update(zip(left[form], (old[place] for place in was), strict=False))
+    taken = {id(entry) for entry in found.values()}
+    there = _by([None if id(entry) in taken else entry for entry in old], lambda entry: _word(entry, "request"))
+    left = _by([None if n in found else entry for n, entry in enumerate(new)], lambda entry: _word(entry, "request"))
+    for request, was in there.items():
+        if len(was) == len(left.get(request, ())) == 1:
+            found[left[request][0]] = old[was[0]]
     return found
+
+
+def _by(entries: list[Any], what: Callable[[Any], object]) -> dict[object, list[int]]:
+    """The places of the entries of which this is the same; of those that are none it is None."""
+    found: dict[object, list[int]] = {}
+    for number, entry in enumerate(entries):
+        if (key := what(entry)) is not None:
+            found.setdefault(key, []).append(number)
+    return found
+
+
+def _form(entry: Any, named: Collection[str]) -> bytes | None:
+    """A test as it is shown; None: it is none."""
+    if _word(entry, "request") is None:
+        return None
+    fields = entry.get("headers")
+    if isinstance(fields, dict):
+        fields = {key: MASK if is_sensitive(str(key), named) else value for key, value in fields.items()}
+    return canonical({**entry, "headers": fields})
+
+
+def _word(entry: Any, key: str) -> str | None:
+    word = entry.get(key) if isinstance(entry, dict) else None
+    return word if isinstance(word, str) else None

@@ -95,8 +95,8 @@ def edits(draw: st.DrawFn) -> tuple[Any, ...]:
         return kind, draw(st.sampled_from(sorted(BASE)))
     if kind == "upstream":
         change = st.sampled_from(
-            [None, {"timeouts": {"connect": "9s", "total": "1s"}}, {"timeouts": {"connect": "9s"}}, {"hash_on": "consumer"},
-             {"name": "u0"}, {"targets": []}, {"slow_start": "5s"}]
+            [None, {"timeouts": {"connect": "9s", "total": "1s"}}, {"timeouts": {"connect": "9s"}},
+             {"hash_on": "consumer"}, {"name": "u0"}, {"targets": []}, {"slow_start": "5s"}]
         )  # fmt: skip
         return kind, draw(UPSTREAMS), draw(change)
     return kind, draw(st.integers(0, 5)), draw(PATHS), draw(NAMES)

@@ -137,6 +137,37 @@ def test_a_mask_where_nothing_was_is_no_secret(sent: dict[str, Any], before: Doc
     assert "write the value itself" in found["issuers.three.secret"]
 
 
+def test_of_tests_that_look_the_same_none_gets_the_others_secret(sent: dict[str, Any], before: Document) -> None:
+    del sent["tests"][0]
+    assert list(wrong(sent, before)) == ["tests[0].headers.Cookie"]
+    assert sent["tests"][0]["headers"] == {"Cookie": MASK}
+
+
+def test_tests_of_one_request_are_known_by_the_rest_of_them() -> None:
+    plain = copy.deepcopy(PLAIN)
+    plain["tests"][0]["expect"] = {"reason": "no_route"}
+    plain["tests"].append({**plain["tests"][0], "headers": {"Cookie": "hush-5", "X-Open": "open"}})
+    before = load_plain(copy.deepcopy(plain), "before", tested=False)
+    sent = masked(plain)
+    sent["tests"].reverse()
+    assert wrong(sent, before) == {}
+    assert sent["tests"] == plain["tests"][::-1]
+    sent = masked(plain)
+    del sent["tests"][0]
+    assert wrong(sent, before) == {}
+    assert sent["tests"] == plain["tests"][1:]
+    # The only one of them that has changed is still known.
+    sent = masked(plain)
+    sent["tests"][1]["expect"] = {"status": 405}
+    assert wrong(sent, before) == {}
+    assert sent["tests"][1]["headers"] == {"Cookie": "hush-4"}
+    # Of two it cannot be seen which is which.
+    sent = masked(plain)
+    for number, status in ((0, 405), (1, 406)):
+        sent["tests"][number]["expect"] = {"status": status}
+    assert list(wrong(sent, before)) == ["tests[0].headers.Cookie", "tests[1].headers.Cookie"]
+
+
 @pytest.mark.parametrize(
     "url", [f"redis://{MASK}@elsewhere:6379/0", f"redis://{MASK}@host:6379/1", f"rediss://{MASK}@host:6379/0", MASK]
 )
