@@ -17,7 +17,7 @@ Make = Callable[..., Gateway]
 
 def test_a_second_instance_fails_and_names_the_port(make_gateway: Make, upstream: Upstream) -> None:
     one = make_gateway(simple(upstream.url))
-    second = make_gateway(simple(upstream.url), start=False)
+    second = make_gateway(simple(upstream.url), start=False, anew=True)
     second.port, second.admin_port = one.port, one.admin_port
     second.write(second.config)
     second.run()
@@ -34,7 +34,7 @@ def test_a_listener_in_use_by_somebody_else_fails_and_names_it(
     make_gateway: Make, upstream: Upstream
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
-        one = make_gateway(simple(upstream.url), start=False)
+        one = make_gateway(simple(upstream.url), start=False, anew=True)
         one.port = other.getsockname()[1]
         with socket.create_server(("127.0.0.1", 0)) as free:
             one.admin_port = free.getsockname()[1]
@@ -46,7 +46,7 @@ def test_a_listener_in_use_by_somebody_else_fails_and_names_it(
 
 
 def test_a_bad_configuration_ends_the_start(make_gateway: Make, upstream: Upstream) -> None:
-    one = make_gateway(simple(upstream.url, sever={}), start=False)
+    one = make_gateway(simple(upstream.url, sever={}), start=False, anew=True)
     one.port, one.admin_port = 1, 2
     one.write(one.config)
     one.run()
@@ -57,7 +57,7 @@ def test_a_bad_configuration_ends_the_start(make_gateway: Make, upstream: Upstre
 
 
 def test_the_start_says_where_it_listens(make_gateway: Make, upstream: Upstream) -> None:
-    one = make_gateway(simple(upstream.url), workers=2)
+    one = make_gateway(simple(upstream.url), workers=2, anew=True)
     said = one.stderr()
     assert f"127.0.0.1:{one.port}" in said
     assert f"127.0.0.1:{one.admin_port}" in said
@@ -69,7 +69,7 @@ def test_systemd_is_told(make_gateway: Make, upstream: Upstream, tmp_path: Path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind(address)
         notify.settimeout(10)
-        one = make_gateway(simple(upstream.url), start=False)
+        one = make_gateway(simple(upstream.url), start=False, anew=True)
         one.start({"NOTIFY_SOCKET": address})
         assert b"READY=1" in notify.recv(4096).split(b"\n")
     one.stop()
@@ -77,7 +77,7 @@ def test_systemd_is_told(make_gateway: Make, upstream: Upstream, tmp_path: Path)
 
 def test_no_child_stays_when_a_pager_reads_the_output(make_gateway: Make, upstream: Upstream) -> None:
     """`fastgw run | head`: a closed stdout must not end or block it."""
-    one = make_gateway(simple(upstream.url), start=False)
+    one = make_gateway(simple(upstream.url), start=False, anew=True)
     one.spawn()
     one.wait_ready()
     one.stop()
