@@ -50,7 +50,7 @@ k6: $(VENV)/.bench ## k6 scenarios with thresholds, beside nginx (ARGS=--quick f
 	$(BIN)/python k6/run.py --install $(ARGS)
 
 fuzz: $(VENV)/.test ## ever new inputs, FUZZ_SECONDS=60 for each property
-	FASTGW_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/pytest -q tests/fuzz $(ARGS)
+	FASTGW_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/pytest -q tests/fuzz tests/integration/test_admin_api.py $(ARGS)
 
 pins: $(VENV)/.made ## choose the newest versions of everything, for .ci/constraints.txt
 	@printf 'hatchling\neditables\nuv\n' | $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 \
