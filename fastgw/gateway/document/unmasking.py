@@ -37,6 +37,8 @@ def unmask(plain: dict[str, Any], before: Document) -> Iterator[Finding]:
         for node, key, path in places(plain, pattern, ()):
             if node[key] == MASK:
                 yield from _put(node, key, path, twins.at(path))
+    # As it was shown, whatever the field of API keys is called from now on.
+    named = {key_header(plain), key_header(twins.base)}
     for fields, place in _header_maps(plain):
         for key, value in fields.items():
             if value == MASK and is_sensitive(str(key), named):
@@ -102,7 +104,7 @@ class _Twins:
     def __init__(self, plain: dict[str, Any], before: Document) -> None:
         self._plain = plain
         self._before = before
-        self._base: dict[str, Any] = before.part(BASE)
+        self.base: dict[str, Any] = before.part(BASE)
         # By list: for each entry of it the one before that it is.
         self._entries: dict[str, dict[int, Any]] = {}
 
@@ -119,7 +121,7 @@ class _Twins:
         elif len(path) > 1 and isinstance(path[1], int):
             old, rest = self._entry(first, path[1]), path[2:]
         else:
-            old, rest = self._base, path
+            old, rest = self.base, path
         for step in rest:
             if not isinstance(old, dict):
                 return None
@@ -138,8 +140,8 @@ class _Twins:
 
     def _entry(self, block: str, number: int) -> Any:
         if block not in self._entries:
-            old, new = _listed(self._base, block), _listed(self._plain, block)
-            named = {key_header(self._plain), key_header(self._base)}
+            old, new = _listed(self.base, block), _listed(self._plain, block)
+            named = {key_header(self._plain), key_header(self.base)}
             self._entries[block] = _same_tests(old, new, named) if block == "tests" else _same_names(old, new)
         return self._entries[block].get(number)
 

@@ -179,6 +179,20 @@ def test_a_password_goes_to_no_other_place(url: str, sent: dict[str, Any], befor
     assert "hush" not in str([sent["redis"], sent["issuers"]])
 
 
+def test_the_field_of_api_keys_whatever_it_is_called() -> None:
+    plain = copy.deepcopy(PLAIN)
+    plain["api_keys"] = {"header": "X-Entry"}
+    plain["routes"][0]["match"]["headers"]["X-Entry"] = "hush-5"
+    before = load_plain(copy.deepcopy(plain), "before", tested=False)
+    sent = masked(plain)
+    assert "hush" not in str(sent)
+    assert wrong(sent, before) == {}
+    assert sent == plain
+    sent = {**masked(plain), "api_keys": {"header": "X-Other"}}
+    assert wrong(sent, before) == {}
+    assert sent["routes"] == plain["routes"]
+
+
 def test_a_value_that_is_no_secret_may_look_like_the_mask(sent: dict[str, Any], before: Document) -> None:
     sent["routes"][0]["rewrite"]["request_headers"]["set"]["X-Open"] = MASK
     assert wrong(sent, before) == {}
