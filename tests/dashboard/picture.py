@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,18 +105,27 @@ def live(demo: Demo, minutes: float) -> None:
         threading.Thread(
             target=send, args=(demo, begun + length + 30, 0.02 + number / 100), daemon=True
         ).start()
-    stall = {"mode": "delay", "ms": 300, "checks": False, "for": length * 0.12}
     canary = {"split": {"shop": 80, "shop-next": 20}}
-    steps = (
+    slow = {"mode": "delay", "ms": 120, "checks": False, "for": length * 0.06}
+
+    def fault(name: str, told: dict[str, object]) -> None:
+        demo.ask(demo.faults, "PUT", f"/_fault/{name}", told)
+
+    def outage() -> None:
+        for name in ("one", "two"):
+            fault(name, {"mode": "refuse", "for": length * 0.05})
+
+    steps: tuple[tuple[float, Callable[[], None]], ...] = (
         (
             0.3,
             lambda: demo.ask(
                 demo.admin, "PATCH", "/api/routes/shop?note=canary+20+%25", canary, If_Match="*"
             ),
         ),
-        (0.55, lambda: demo.ask(demo.faults, "PUT", "/_fault/one", stall)),
-        (0.6, lambda: demo.ask(demo.faults, "PUT", "/_fault/two", {"mode": "refuse", "for": length * 0.06})),
-        (0.9, lambda: demo.ask(demo.admin, "POST", "/api/config/rollback", {"version": 1}, If_Match="*")),
+        (0.45, lambda: fault("one", slow)),
+        (0.62, outage),
+        (0.8, lambda: demo.ask(demo.admin, "POST", "/api/config/rollback", {"version": 1}, If_Match="*")),
+        (0.97, lambda: fault("two", {"mode": "refuse", "for": 600})),
         (1.0, lambda: None),
     )
     for share, act in steps:

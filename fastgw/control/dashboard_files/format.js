@@ -18,6 +18,7 @@ export function share(part, whole) {
   const percent = (100 * part) / whole;
   if (percent === 0) return "0 %";
   if (percent < 0.1) return "< 0.1 %";
+  if (percent > 99 && percent < 100) return "> 99 %";
   return `${percent < 10 ? trim(percent.toFixed(1)) : Math.round(percent)} %`;
 }
 
