@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from fastgw.clock import Clock
 from fastgw.config.errors import ConfigError, Problem
 from fastgw.config.paths import text_of
 from fastgw.control.collection import Collection
@@ -18,11 +19,12 @@ from fastgw.control.outcome import Order
 from fastgw.control.published import Published
 from fastgw.control.trial import Trial, differing
 from fastgw.gateway.document.cases import failures
+from fastgw.gateway.document.fleet import version_hash
 from fastgw.gateway.document.load import load_file, load_plain
 from fastgw.gateway.document.model import Document
 from fastgw.gateway.document.publish import current
 from fastgw.gateway.snapshot import Snapshot
-from fastgw.versions.version import Changes, Version, VersionStore
+from fastgw.versions.version import Changes, StoreError, Version, VersionStore
 
 # What the errors of a document that was sent call it.
 SENT: Final = "the document"
@@ -43,14 +45,15 @@ class Made:
 
 
 class Preparation:
-    __slots__ = ("_collection", "_environ", "_path", "_store", "_trial")
+    __slots__ = ("_clock", "_collection", "_environ", "_path", "_store", "_trial")
 
     def __init__(
-        self, path: Path, environ: Mapping[str, str], store: VersionStore, collection: Collection
+        self, path: Path, environ: Mapping[str, str], store: VersionStore, clock: Clock, collection: Collection
     ) -> None:
         self._path = path
         self._environ = environ
         self._store = store
+        self._clock = clock
         self._collection = collection
         self._trial = Trial()
 
@@ -64,9 +67,22 @@ class Preparation:
         if made.snapshot is not None:
             self._trial.keep(made.snapshot)
 
+    def newest(self, now: Published) -> int:
+        """The newest number of the store, which is never behind what is served. Raises StoreError."""
+        number = self._store.newest_number()
+        if number < now.version:
+            at, note = self._clock.wall(), "put back: the store had lost it"
+            digest = version_hash(now.document)
+            self._store.put_back(Version(now.version, digest, at, "control", note, False, now.document.plain))
+        return max(number, now.version)
+
     def file(self, now: Published, by: str) -> Made:
         """What the file says, or the newest version of the store where the file is not new. Raises ConfigError."""
         with self._collection.paused():
+            try:
+                self.newest(now)
+            except StoreError as error:
+                raise ConfigError([Problem("store", 0, "", str(error))]) from error
             written = load_file(self._path, self._environ, previous=now.document)
             compiled = None if written.hash == now.hash else self._compiled(written.without_plain(), now)
             version, document = current(self._store, written, by)

@@ -63,7 +63,7 @@ class Publisher:
         self._born_with = history.current.document.base
         self._one_at_a_time = asyncio.Lock()
         self._running: set[asyncio.Task[Any]] = set()
-        self._preparation = Preparation(path, environ, store, collection)
+        self._preparation = Preparation(path, environ, store, clock, collection)
         self.audit = Audit(log, clock)
         self.last_reload: Outcome | None = None
 
@@ -206,7 +206,7 @@ class Publisher:
     async def _catch_up(self) -> int:
         """The newest number of the store. What is newer than what is served becomes served: another gateway made it,
         or this process's predecessor died before it was sent."""
-        newest = await asyncio.to_thread(self._store.newest_number)
+        newest = await asyncio.to_thread(self._preparation.newest, self._history.current)
         if newest > self._history.current.version:
             version = await asyncio.to_thread(self._store.get, newest)
             try:

@@ -99,6 +99,14 @@ class FileStore:
             self._prune()
         return record.version(entry, plain)
 
+    def put_back(self, version: Version) -> None:
+        content = orjson.dumps(version.plain)
+        with self._locked():
+            if self.newest_number() < version.number:
+                self._write(
+                    self._file(version.number), record.head(version.entry, content) + b"\n" + content + b"\n"
+                )
+
     # --- files ---
 
     def _file(self, number: int) -> Path:

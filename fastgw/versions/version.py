@@ -116,3 +116,8 @@ class VersionStore(Protocol):
     ) -> Version:
         """The next version. With `expected`, only if that is the newest number; else Raced, and nothing is kept."""
         ...
+
+    def put_back(self, version: Version) -> None:
+        """What is served, under its own number, into a store that knows none as new: it lost what it had. So that no
+        number is given to two contents."""
+        ...

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import aiohttp
+import orjson
+import pytest
 
 from fastgw.control.live import Live
 from fastgw.control.tail import filters_of
 from fastgw.ipc.channel import MAX_PACKET
 from fastgw.ipc.messages import Message
-from tests.control.harness import Gateway
+from tests.control.harness import Gateway, ReadableLog
+from tests.control.publishing import PLAIN, Bench
 
 ANY = {"If-Match": "*", "Content-Type": "application/json"}
+
+
+@pytest.fixture
+async def bench(tmp_path: Path, log: ReadableLog) -> Bench:
+    return Bench(tmp_path, log)
 
 
 def test_what_all_watchers_name_together_fits_into_a_message() -> None:
@@ -52,3 +62,24 @@ async def test_what_is_an_api_key_by_configuration_is_shown_nowhere(
     shown = await (await client.get("/api/config")).json()
     answer = await client.put("/api/config", data=json.dumps(shown), headers=ANY)
     assert (answer.status, (await answer.json())["changed"]) == (200, False)
+
+
+async def test_numbers_never_go_back_where_the_store_was_lost(bench: Bench, tmp_path: Path) -> None:
+    """What `If-Match: "3"` means is one content for ever, and a worker that serves 3 does not serve a new 1."""
+    for name in ("two", "three"):
+        await bench.publisher.publish(bench.sent(instance=name), by="me")
+    shutil.rmtree(tmp_path)
+    outcome = await bench.publisher.publish(bench.sent(instance="four"), by="me", expected=3)
+    assert (outcome.version, bench.version, bench.other.newest_number()) == (4, 4, 4)
+    served = bench.other.get(3)
+    assert served is not None and served.plain["instance"] == "three"
+
+
+async def test_a_reload_does_not_go_back_either(bench: Bench, tmp_path: Path) -> None:
+    await bench.publisher.publish(bench.sent(instance="two"), by="me")
+    for number in (1, 2):
+        (tmp_path / f"{number:08}.json").unlink()
+    (tmp_path / "gateway.yaml").write_bytes(orjson.dumps({**PLAIN, "instance": "file"}))
+    outcome = await bench.publisher.reload("HUP")
+    assert (outcome.ok, outcome.version, bench.version) == (True, 3, 3)
+    assert bench.history.current.document.base.instance == "file"
