@@ -32,7 +32,7 @@ URL_PASSWORD: Final = re.compile(r"(?<=://)(?!/).*(?=@)|(?<=[?&]password=)[^&]*"
 def masked(plain: dict[str, Any]) -> dict[str, Any]:
     """A copy without secrets. What a document may be is JSON; copied as such it takes 70 ms for 10,000 routes, by
     deepcopy 250."""
-    result = orjson.loads(orjson.dumps(plain))
+    result: dict[str, Any] = orjson.loads(orjson.dumps(plain))
     named = {key_header(plain)}
     for pattern in (*SECRETS, PRIVATE_KEYS):
         for node, key, _ in places(result, pattern, ()):
