@@ -219,7 +219,13 @@ class Peers:
     def _pay(self, peer: Peer) -> None:
         for _ in range(min(_PORTION, len(peer.owed))):
             message = peer.owed.pop(next(iter(peer.owed)))
-            if not peer.channel.send(message):
+            try:
+                sent = peer.channel.send(message)
+            except ValueError as error:
+                # A name with thousands of addresses: what else there is to tell must not stay behind it.
+                self._log.say(f"control: worker {peer.index} cannot be told of {message['type']}: {error}")
+                continue
+            if not sent:
                 peer.owed.clear()
         peer.paying = bool(peer.owed)
         if peer.paying:

@@ -29,6 +29,8 @@ SLICE = 0.001
 PAUSE = 0.001
 # Messages for who looks on that may wait for control; beyond it they are left out and counted.
 LIVE_BACKLOG = 8
+# Characters of why a version is refused: a message that is too long would be an exception in the middle of following.
+LONGEST_REFUSAL = 4096
 
 
 class ControlLink:
@@ -172,7 +174,7 @@ class ControlLink:
 
     def _on_rejected(self, version: int, error: str) -> None:
         self._plane.log(f"worker {self._index}: configuration {version} does not compile: {error}")
-        self._send(messages.rejected(version, error))
+        self._send(messages.rejected(version, error[:LONGEST_REFUSAL]))
 
     def _note_version(self, snapshot: Snapshot) -> None:
         self._slot.set(Word.VERSION, snapshot.version)

@@ -312,3 +312,15 @@ async def test_a_dead_worker_is_dropped_and_the_others_are_told(control: Control
     control.peers.publish()
     assert (await alive.receive()).message["version"] == 2
     assert await control.peers.applied(1, 5) == (1, 1)
+
+
+async def test_what_is_too_long_to_be_told_keeps_nothing_else_back(control: Control, log: Any) -> None:
+    worker = control.attach(0)
+    many = [f"10.0.{number // 250}.{number % 250}" for number in range(6000)]
+    control.peers.tell_facts(messages.addresses("many", "many.internal", 80, many, None))
+    worker.hello(1, control.history.current.hash)
+    assert (await worker.receive()).message == NAMED
+    control.peers.tell_facts(messages.addresses("many", "many.internal", 80, many[1:], None))
+    control.peers.tell_facts(messages.instances(3))
+    assert (await worker.receive()).message == messages.instances(3)
+    assert "addresses" in log.lines()[0]

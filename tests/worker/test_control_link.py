@@ -14,7 +14,7 @@ from fastgw.account.series import SeriesMemory
 from fastgw.clock import ManualClock
 from fastgw.ipc import messages
 from fastgw.ipc.channel import Channel, Received, pair
-from fastgw.worker.control_link import LIVE_BACKLOG, ControlLink
+from fastgw.worker.control_link import LIVE_BACKLOG, LONGEST_REFUSAL, ControlLink
 
 URL, OTHER = "https://id/jwks", "https://other/jwks"
 
@@ -31,6 +31,9 @@ class Plane:
         self.watched: list[Any] = []
         self.tell_live: Any = None
         self.heard = asyncio.Event()
+
+    def log(self, line: str) -> None:
+        pass
 
     def set_keys(self, issuer: str, keys: list[dict[str, Any]], error: str | None) -> None:
         self.keys.append((issuer, keys, error))
@@ -192,3 +195,11 @@ async def test_what_is_shown_is_left_out_rather_than_waited_for(world: World) ->
     assert world.plane.tell_live(["y"], 3, ["note"])
     (shown,) = await world.heard()
     assert shown.message == messages.live(["y"], 3, ["note"])
+
+
+async def test_a_long_refusal_is_cut_so_that_following_goes_on(world: World) -> None:
+    """A message that is longer than a packet would be an exception between two slices: none would come after it."""
+    world.link.follower._on_rejected(2, "x" * 100_000)
+    world.came.set()
+    refused = (await world.heard())[-1]
+    assert refused.type == "rejected" and len(str(refused.message["error"])) == LONGEST_REFUSAL
