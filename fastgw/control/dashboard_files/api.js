@@ -50,7 +50,9 @@ export class Api {
     if (body !== undefined) headers["Content-Type"] = "application/json";
     if (match !== undefined) headers["If-Match"] = `"${match}"`;
     const answer = await this.admitted(path, () => ({
-      method, headers, cache: "no-store",
+      method,
+      headers,
+      cache: "no-store",
       body: body === undefined ? undefined : JSON.stringify(body),
       signal: AbortSignal.timeout(patience || PATIENCE),
     }));
@@ -81,8 +83,11 @@ export class Api {
   }
 
   signIn(wrong) {
-    this.asking ||= this.ask(wrong).then((token) => sessionStorage.setItem(KEY, token))
-      .finally(() => { this.asking = null; });
+    this.asking ||= this.ask(wrong)
+      .then((token) => sessionStorage.setItem(KEY, token))
+      .finally(() => {
+        this.asking = null;
+      });
     return this.asking;
   }
 
@@ -96,7 +101,9 @@ export class Api {
     try {
       heard();
       const answer = await this.admitted(path, () => ({
-        headers: { Accept: "text/event-stream" }, cache: "no-store", signal: controller.signal,
+        headers: { Accept: "text/event-stream" },
+        cache: "no-store",
+        signal: controller.signal,
       }));
       if (!answer.ok) throw new Refusal(answer.status, (await parsed(answer)) || {}, null);
       onOpen();

@@ -16,9 +16,14 @@ const RARELY = 3; // rounds between two looks at what rarely changes, or is long
 const MANY = 200; // upstreams: 5,000 are two megabytes
 
 const KEYS = [
-  ["1 to 5", "Overview, Upstreams, Live, Explain, Versions"], ["← →", "The view beside it, while a tab has the focus"],
-  ["/", "To the first field of the view"], ["p", "Pause the live view, or go on"], ["↑ ↓", "From line to line of the live view"],
-  ["t", "Dark, light, or as the system has it"], ["?", "This list"], ["Esc", "Close what is open"],
+  ["1 to 5", "Overview, Upstreams, Live, Explain, Versions"],
+  ["← →", "The view beside it, while a tab has the focus"],
+  ["/", "To the first field of the view"],
+  ["p", "Pause the live view, or go on"],
+  ["↑ ↓", "From line to line of the live view"],
+  ["t", "Dark, light, or as the system has it"],
+  ["?", "This list"],
+  ["Esc", "Close what is open"],
 ];
 
 class Page {
@@ -29,10 +34,20 @@ class Page {
     this.wake = () => {};
     this.api = new Api((wrong) => askToken(wrong));
     const parts = {
-      api: this.api, go: (view, query) => this.go(view, query), say: (text) => this.say(text), refresh: () => this.refresh(),
-      explain: (found) => this.go("explain", { method: found.method, url: `http://${found.host}${found.path}`, client: found.client }),
+      api: this.api,
+      go: (view, query) => this.go(view, query),
+      say: (text) => this.say(text),
+      refresh: () => this.refresh(),
+      explain: (found) =>
+        this.go("explain", { method: found.method, url: `http://${found.host}${found.path}`, client: found.client }),
     };
-    this.views = { overview: new Overview(parts), upstreams: new Upstreams(parts), live: new Live(parts), explain: new Explain(parts), versions: new Versions(parts) };
+    this.views = {
+      overview: new Overview(parts),
+      upstreams: new Upstreams(parts),
+      live: new Live(parts),
+      explain: new Explain(parts),
+      versions: new Versions(parts),
+    };
     this.controls();
     this.route();
     this.run();
@@ -127,7 +142,10 @@ class Page {
   }
 
   themeName() {
-    fill(byId("theme"), { system: "Theme: system", dark: "Theme: dark", light: "Theme: light" }[window.fastgwTheme.get()]);
+    fill(
+      byId("theme"),
+      { system: "Theme: system", dark: "Theme: dark", light: "Theme: light" }[window.fastgwTheme.get()],
+    );
   }
 
   // What the gateway says
@@ -168,7 +186,9 @@ class Page {
     const paths = this.wanted();
     const jobs = [this.ready(), ...Object.entries(paths).map(([name, path]) => this.take(name, path))];
     const names = ["ready", ...Object.keys(paths)];
-    const failures = (await Promise.allSettled(jobs)).map((each, index) => [names[index], each.reason]).filter(([, reason]) => reason);
+    const failures = (await Promise.allSettled(jobs))
+      .map((each, index) => [names[index], each.reason])
+      .filter(([, reason]) => reason);
     const away = failures.find(([, error]) => error instanceof Unreachable);
     if (away) this.state.lost ||= Date.now();
     else {
@@ -210,7 +230,15 @@ class Page {
     const banner = byId("banner");
     banner.hidden = !this.failure;
     document.body.classList.toggle("lost", Boolean(this.state.lost));
-    if (this.state.lost) fill(banner, h("strong", {}, `Connection lost at ${clock(this.state.lost / 1000)}. `), this.failure.message, " ", this.failure.cure || "", " What you see is what was known then; trying again every two seconds.");
+    if (this.state.lost)
+      fill(
+        banner,
+        h("strong", {}, `Connection lost at ${clock(this.state.lost / 1000)}. `),
+        this.failure.message,
+        " ",
+        this.failure.cure || "",
+        " What you see is what was known then; trying again every two seconds.",
+      );
     else if (this.failure) fill(banner, problemOf(this.failure));
   }
 
@@ -218,7 +246,13 @@ class Page {
     const { ready, status } = this.state;
     byId("forget").hidden = !this.api.signedIn;
     byId("api").hidden = this.api.signedIn; // a link carries no token
-    const word = this.state.lost ? ["no answer", "bad"] : !ready ? ["connecting", ""] : ready.ok ? ["ready", "good"] : ["not ready", "bad"];
+    const word = this.state.lost
+      ? ["no answer", "bad"]
+      : !ready
+        ? ["connecting", ""]
+        : ready.ok
+          ? ["ready", "good"]
+          : ["not ready", "bad"];
     const chip = byId("ready");
     fill(chip, word[0]);
     chip.className = `chip ${word[1]}`;
@@ -236,7 +270,9 @@ class Page {
     fill(toast, text);
     toast.hidden = false;
     clearTimeout(this.toasting);
-    this.toasting = setTimeout(() => { toast.hidden = true; }, 6000);
+    this.toasting = setTimeout(() => {
+      toast.hidden = true;
+    }, 6000);
   }
 }
 

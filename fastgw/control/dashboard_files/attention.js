@@ -18,8 +18,16 @@ export function troubles({ ready, status, overview, fleet }) {
     store(status.redis, warn);
     reloaded(status.last_reload, bad, warn);
     const lost = status.logger?.lines_dropped || 0;
-    if (lost) warn("Log", `${plural(lost, "line")} could not be written and was dropped: is the disk full, or the terminal blocked?`);
-    if (status.control?.restarts) warn("Control", `the control process was restarted ${plural(status.control.restarts, "time")}. Its log says why.`);
+    if (lost)
+      warn(
+        "Log",
+        `${plural(lost, "line")} could not be written and was dropped: is the disk full, or the terminal blocked?`,
+      );
+    if (status.control?.restarts)
+      warn(
+        "Control",
+        `the control process was restarted ${plural(status.control.restarts, "time")}. Its log says why.`,
+      );
   }
   if (overview) traffic(overview, bad);
   if (fleet) gateways(fleet, warn);
@@ -31,24 +39,44 @@ function workers(status, bad, warn) {
     const who = `Worker ${each.index}`;
     if (each.state !== "serving") bad(who, `is ${each.state}, not serving.`);
     else if (each.version !== status.version && each.age_s > STALE) {
-      bad(who, `still serves version ${each.version}; the current one is ${status.version}. The log says why it cannot follow.`);
+      bad(
+        who,
+        `still serves version ${each.version}; the current one is ${status.version}. The log says why it cannot follow.`,
+      );
     }
-    if (each.respawns && each.uptime_s < RECENT) warn(who, `died and was replaced ${plural(each.respawns, "time")}, last ${Math.round(each.uptime_s)} s ago.`);
-    if (each.loop_lag_ms > 50) warn(who, `is late by ${Math.round(each.loop_lag_ms)} ms: it has more to do than one core can.`);
+    if (each.respawns && each.uptime_s < RECENT)
+      warn(who, `died and was replaced ${plural(each.respawns, "time")}, last ${Math.round(each.uptime_s)} s ago.`);
+    if (each.loop_lag_ms > 50)
+      warn(who, `is late by ${Math.round(each.loop_lag_ms)} ms: it has more to do than one core can.`);
   }
 }
 
 function store(redis, warn) {
   if (!redis) return;
   const local = (redis.modes || []).filter((mode) => mode === "local").length;
-  if (redis.state === "down") warn("Limit store", `${redis.url} does not answer${redis.error ? ` (${redis.error})` : ""}. Each limit does what its on_error says; local buckets are the default.`);
-  else if (local) warn("Limit store", `${plural(local, "worker")} counts locally for now and looks every second whether the store is back.`);
+  if (redis.state === "down")
+    warn(
+      "Limit store",
+      `${redis.url} does not answer${redis.error ? ` (${redis.error})` : ""}. ` +
+        "Each limit does what its on_error says; local buckets are the default.",
+    );
+  else if (local)
+    warn(
+      "Limit store",
+      `${plural(local, "worker")} counts locally for now and looks every second whether the store is back.`,
+    );
 }
 
 function reloaded(last, bad, warn) {
   if (!last) return;
-  if (!last.ok) bad("Last reload", `was refused, and version ${last.version} stays: ${(last.errors || []).join("; ")}`, ["versions"]);
-  else if (last.needs_restart?.length) warn("Restart needed", `for ${last.needs_restart.join(", ")}: the file says something else than what runs.`, ["versions"]);
+  if (!last.ok)
+    bad("Last reload", `was refused, and version ${last.version} stays: ${(last.errors || []).join("; ")}`, [
+      "versions",
+    ]);
+  else if (last.needs_restart?.length)
+    warn("Restart needed", `for ${last.needs_restart.join(", ")}: the file says something else than what runs.`, [
+      "versions",
+    ]);
 }
 
 function traffic(overview, bad) {
@@ -64,7 +92,13 @@ function gateways(fleet, warn) {
   const mine = (fleet.instances || []).find((each) => each.me);
   for (const each of fleet.instances || []) {
     if (each.error) warn(`Gateway ${each.instance}`, `cannot follow: ${each.error}`, ["overview"]);
-    else if (mine && each.hash !== mine.hash) warn(`Gateway ${each.instance}`, `serves version ${each.version}, this one ${mine.version}.`, ["overview"]);
+    else if (mine && each.hash !== mine.hash)
+      warn(`Gateway ${each.instance}`, `serves version ${each.version}, this one ${mine.version}.`, ["overview"]);
   }
-  if (fleet.store && fleet.store.up === false) warn("Version store", `is away${fleet.store.error ? ` (${fleet.store.error})` : ""}: traffic goes on, publishing waits.`, ["versions"]);
+  if (fleet.store && fleet.store.up === false)
+    warn(
+      "Version store",
+      `is away${fleet.store.error ? ` (${fleet.store.error})` : ""}: traffic goes on, publishing waits.`,
+      ["versions"],
+    );
 }

@@ -28,7 +28,10 @@ export class Chart {
   }
 
   update(points, marks) {
-    const same = this.plot && points.length === this.points.length && marks.length === this.marks.length &&
+    const same =
+      this.plot &&
+      points.length === this.points.length &&
+      marks.length === this.marks.length &&
       points[points.length - 1]?.at === this.points[this.points.length - 1]?.at;
     if (same) return; // the page reads more often than the gateway samples
     this.points = points;
@@ -60,33 +63,56 @@ export class Chart {
 
   data() {
     const least = this.log ? 0.001 : 0;
-    const values = this.series.map((one) => this.points.map((point) => {
-      const value = one.value(point);
-      return typeof value === "number" ? Math.max(value, least) : null;
-    }));
+    const values = this.series.map((one) =>
+      this.points.map((point) => {
+        const value = one.value(point);
+        return typeof value === "number" ? Math.max(value, least) : null;
+      }),
+    );
     return [this.points.map((point) => point.at), ...values];
   }
 
   draw() {
     const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
     const axis = {
-      stroke: colour("--muted"), font: "11px Inter, system-ui, sans-serif",
-      grid: { stroke: colour("--grid"), width: 1 }, ticks: { show: false },
+      stroke: colour("--muted"),
+      font: "11px Inter, system-ui, sans-serif",
+      grid: { stroke: colour("--grid"), width: 1 },
+      ticks: { show: false },
     };
-    return new uPlot({
-      width: this.place.clientWidth, height: this.height(), padding: [12, 8, 0, 0],
-      legend: { show: false }, cursor: { y: false, drag: { setScale: false }, points: { size: 6 }, sync: { key: SYNC } },
-      scales: { x: { time: true, range: window_ }, y: this.log ? { distr: 3, range: decades } : { range: fromZero } },
-      axes: [
-        { ...axis, size: 30, values: (plot, times) => moments(plot, times), space: 80 },
-        { ...axis, size: 62, values: (_, values) => values.map((value) => this.tick(value)) },
-      ],
-      series: [{}, ...this.series.map((one, index) => ({
-        label: one.label, stroke: colour(one.colour), width: 1.6, dash: one.dash, show: !this.off.has(index),
-        fill: one.fill ? colour(one.fill) : undefined, points: { show: false }, spanGaps: false,
-      }))],
-      hooks: { draw: [(plot) => this.mark(plot, colour)], setCursor: [(plot) => this.look(plot.cursor.idx)] },
-    }, this.data(), this.canvas);
+    return new uPlot(
+      {
+        width: this.place.clientWidth,
+        height: this.height(),
+        padding: [12, 8, 0, 0],
+        legend: { show: false },
+        cursor: { y: false, drag: { setScale: false }, points: { size: 6 }, sync: { key: SYNC } },
+        scales: {
+          x: { time: true, range: window_ },
+          y: this.log ? { distr: 3, range: decades } : { range: fromZero },
+        },
+        axes: [
+          { ...axis, size: 30, values: (plot, times) => moments(plot, times), space: 80 },
+          { ...axis, size: 62, values: (_, values) => values.map((value) => this.tick(value)) },
+        ],
+        series: [
+          {},
+          ...this.series.map((one, index) => ({
+            label: one.label,
+            stroke: colour(one.colour),
+            width: 1.6,
+            dash: one.dash,
+            show: !this.off.has(index),
+            fill: one.fill ? colour(one.fill) : undefined,
+            points: { show: false },
+            spanGaps: false,
+          })),
+        ],
+        hooks: { draw: [(plot) => this.mark(plot, colour)], setCursor: [(plot) => this.look(plot.cursor.idx)] },
+      },
+      this.data(),
+      this.canvas,
+    );
   }
 
   tick(value) {
@@ -135,13 +161,30 @@ export class Chart {
   /** The legend: the values under the pointer, or the latest; the same as the picture's description. */
   words() {
     const point = this.points[this.at ?? this.points.length - 1];
-    const rows = this.series.map((one, index) => h("li", {},
-      h("button", {
-        type: "button", "aria-pressed": String(!this.off.has(index)), title: "Show or hide this line",
-        onclick: () => this.toggle(index),
-      }, h("i", { class: `swatch ${one.dash ? "dashed" : ""} ${one.colour.slice(2)}` }), one.label, " ",
-      h("b", {}, point ? this.shown(one.value(point)) : "–"))));
-    fill(this.legend, rows, h("li", { class: "muted when" }, this.at !== null && point ? `at ${clock(point.at)}` : ""));
+    const rows = this.series.map((one, index) =>
+      h(
+        "li",
+        {},
+        h(
+          "button",
+          {
+            type: "button",
+            "aria-pressed": String(!this.off.has(index)),
+            title: "Show or hide this line",
+            onclick: () => this.toggle(index),
+          },
+          h("i", { class: `swatch ${one.dash ? "dashed" : ""} ${one.colour.slice(2)}` }),
+          one.label,
+          " ",
+          h("b", {}, point ? this.shown(one.value(point)) : "–"),
+        ),
+      ),
+    );
+    fill(
+      this.legend,
+      rows,
+      h("li", { class: "muted when" }, this.at !== null && point ? `at ${clock(point.at)}` : ""),
+    );
     if (point) {
       const said = this.series.map((one) => `${one.label} ${this.shown(one.value(point))}`).join(", ");
       this.canvas.setAttribute("aria-label", `${this.name}, ${clock(point.at)}: ${said}`);

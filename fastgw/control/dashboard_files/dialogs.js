@@ -12,8 +12,14 @@ export function question({ title, content, label, danger, act }) {
     const trouble = h("div", { role: "alert" });
     const yes = h("button", { type: "submit", class: danger ? "danger" : "primary" });
     const no = h("button", { type: "button", class: "ghost", onclick: () => dialog.close() }, "Cancel");
-    const form = h("form", { class: "sheet" }, h("h2", { id: "asked" }, title), content, trouble,
-      h("div", { class: "actions" }, no, yes));
+    const form = h(
+      "form",
+      { class: "sheet" },
+      h("h2", { id: "asked" }, title),
+      content,
+      trouble,
+      h("div", { class: "actions" }, no, yes),
+    );
     const dialog = h("dialog", { "aria-labelledby": "asked" }, form);
     const name = () => fill(yes, label());
     form.addEventListener("input", name);
@@ -39,13 +45,30 @@ export function question({ title, content, label, danger, act }) {
 /** The token, when the gateway wants one. There is no way around it: without one the page has nothing to show. */
 export function askToken(wrong) {
   return new Promise((resolve) => {
-    const field = h("input", { type: "password", id: "token", required: true, autocomplete: "off", spellcheck: "false", autofocus: true });
-    const form = h("form", { class: "sheet" },
+    const field = h("input", {
+      type: "password",
+      id: "token",
+      required: true,
+      autocomplete: "off",
+      spellcheck: "false",
+      autofocus: true,
+    });
+    const form = h(
+      "form",
+      { class: "sheet" },
       h("h2", { id: "asked" }, "This gateway wants its token"),
-      h("p", {}, "It is ", h("code", {}, "admin.token"), " of the configuration. It is kept in this tab only, and forgotten when the tab is closed."),
+      h(
+        "p",
+        {},
+        "It is ",
+        h("code", {}, "admin.token"),
+        " of the configuration. It is kept in this tab only, and forgotten when the tab is closed.",
+      ),
       wrong ? h("p", { class: "problem", role: "alert" }, "The token that was given is not the right one.") : null,
-      h("label", { for: "token" }, "Token"), field,
-      h("div", { class: "actions" }, h("button", { type: "submit", class: "primary" }, "Sign in")));
+      h("label", { for: "token" }, "Token"),
+      field,
+      h("div", { class: "actions" }, h("button", { type: "submit", class: "primary" }, "Sign in")),
+    );
     const dialog = h("dialog", { "aria-labelledby": "asked" }, form);
     dialog.addEventListener("cancel", (event) => event.preventDefault());
     form.addEventListener("submit", (event) => {
@@ -61,9 +84,17 @@ export function askToken(wrong) {
 }
 
 export function shortcuts(keys) {
-  const form = h("form", { class: "sheet" }, h("h2", { id: "asked" }, "Shortcuts"),
-    h("dl", { class: "keys" }, keys.map(([key, what]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, what)])),
-    h("div", { class: "actions" }, h("button", { type: "submit", class: "primary" }, "Close")));
+  const form = h(
+    "form",
+    { class: "sheet" },
+    h("h2", { id: "asked" }, "Shortcuts"),
+    h(
+      "dl",
+      { class: "keys" },
+      keys.map(([key, what]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, what)]),
+    ),
+    h("div", { class: "actions" }, h("button", { type: "submit", class: "primary" }, "Close")),
+  );
   const dialog = h("dialog", { "aria-labelledby": "asked" }, form);
   form.addEventListener("submit", (event) => {
     event.preventDefault();

@@ -32,7 +32,11 @@ export function millis(value) {
 
 export function bytes(value) {
   if (!known(value)) return NONE;
-  for (const [size, unit] of [[2 ** 30, "GB"], [2 ** 20, "MB"], [2 ** 10, "KB"]]) {
+  for (const [size, unit] of [
+    [2 ** 30, "GB"],
+    [2 ** 20, "MB"],
+    [2 ** 10, "KB"],
+  ]) {
     if (value >= size) return `${trim((value / size).toFixed(value < 10 * size ? 1 : 0))} ${unit}`;
   }
   return `${value} B`;

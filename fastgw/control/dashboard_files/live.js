@@ -18,7 +18,12 @@ const FILTERS = [
   { id: "consumer", title: "Consumer", hint: "mobile-app" },
   { id: "slower", title: "Slower than", hint: "100ms" },
 ];
-const PRESETS = [["Everything", {}], ["Refused and failed", { status: "4xx, 5xx" }], ["Failed", { status: "5xx" }], ["Slow", { slower: "500ms" }]];
+const PRESETS = [
+  ["Everything", {}],
+  ["Refused and failed", { status: "4xx, 5xx" }],
+  ["Failed", { status: "5xx" }],
+  ["Slow", { slower: "500ms" }],
+];
 
 export class Live {
   constructor({ api, go, say, explain }) {
@@ -38,13 +43,39 @@ export class Live {
 
   form() {
     const form = byId("live-form");
-    this.inputs = new Map(FILTERS.map(({ id, hint }) => [id, h("input", {
-      id: `live-${id}`, placeholder: hint, maxlength: 200, spellcheck: "false", list: `live-${id}-list`,
-    })]));
-    form.append(...FILTERS.map(({ id, title, list }) => h("div", { class: "field" }, h("label", { for: `live-${id}` }, title), this.inputs.get(id),
-      h("datalist", { id: `live-${id}-list` }, (list || []).map((each) => h("option", { value: each }))))),
-    h("div", { class: "actions" }, h("button", { type: "submit", class: "primary" }, "Filter")));
-    byId("live-presets").append(...PRESETS.map(([name, filters]) => h("button", { type: "button", class: "ghost", onclick: () => this.go("live", filters) }, name)));
+    this.inputs = new Map(
+      FILTERS.map(({ id, hint }) => [
+        id,
+        h("input", {
+          id: `live-${id}`,
+          placeholder: hint,
+          maxlength: 200,
+          spellcheck: "false",
+          list: `live-${id}-list`,
+        }),
+      ]),
+    );
+    form.append(
+      ...FILTERS.map(({ id, title, list }) =>
+        h(
+          "div",
+          { class: "field" },
+          h("label", { for: `live-${id}` }, title),
+          this.inputs.get(id),
+          h(
+            "datalist",
+            { id: `live-${id}-list` },
+            (list || []).map((each) => h("option", { value: each })),
+          ),
+        ),
+      ),
+      h("div", { class: "actions" }, h("button", { type: "submit", class: "primary" }, "Filter")),
+    );
+    byId("live-presets").append(
+      ...PRESETS.map(([name, filters]) =>
+        h("button", { type: "button", class: "ghost", onclick: () => this.go("live", filters) }, name),
+      ),
+    );
     byId("live-filters").open = innerWidth > 640; // on a phone they would fill the window
     form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -53,12 +84,20 @@ export class Live {
   }
 
   filters() {
-    return Object.fromEntries([...this.inputs].map(([id, input]) => [id, input.value.trim()]).filter(([, text]) => text));
+    return Object.fromEntries(
+      [...this.inputs].map(([id, input]) => [id, input.value.trim()]).filter(([, text]) => text),
+    );
   }
 
   names({ overview }) {
-    for (const [id, rows] of [["route", overview?.routes], ["upstream", overview?.upstreams]]) {
-      fill(byId(`live-${id}-list`), (rows || []).map((row) => h("option", { value: row[id] })));
+    for (const [id, rows] of [
+      ["route", overview?.routes],
+      ["upstream", overview?.upstreams],
+    ]) {
+      fill(
+        byId(`live-${id}-list`),
+        (rows || []).map((row) => h("option", { value: row[id] })),
+      );
     }
   }
 
@@ -96,14 +135,17 @@ export class Live {
   /** Reads until the view is left; a stream that breaks is opened again, one that is refused is not. */
   async follow() {
     this.hidden();
-    const view = this.controller = new AbortController();
+    const view = (this.controller = new AbortController());
     this.refused = false;
     while (this.controller === view) {
       const one = new AbortController();
       const stop = () => one.abort();
       view.signal.addEventListener("abort", stop);
       try {
-        for await (const event of this.api.events(`/api/tail${this.query && `?${this.query}`}`, one, () => this.opened())) this.take(event);
+        for await (const event of this.api.events(`/api/tail${this.query && `?${this.query}`}`, one, () =>
+          this.opened(),
+        ))
+          this.take(event);
         this.trouble = "The stream ended: the control process was restarted. Opening it again.";
       } catch (error) {
         if (this.controller !== view) return;
@@ -144,7 +186,11 @@ export class Live {
     this.frame = 0;
     if (!this.paused) {
       const list = byId("live-lines");
-      const lines = this.waiting.splice(0).slice(-KEPT).reverse().map((each) => (each.event === "notice" ? notice(each) : this.line(each.found)));
+      const lines = this.waiting
+        .splice(0)
+        .slice(-KEPT)
+        .reverse()
+        .map((each) => (each.event === "notice" ? notice(each) : this.line(each.found)));
       list.prepend(...lines);
       while (list.children.length > KEPT) list.lastChild.remove();
     }
@@ -152,8 +198,12 @@ export class Live {
   }
 
   state() {
-    const words = [this.paused ? `Paused; ${plural(this.waiting.length, "line")} waiting.` : `Watching; ${plural(this.seen, "line")} so far.`,
-      this.missed ? `${plural(this.missed, "line")} not shown: more came than a page can show. Filter for less.` : ""];
+    const words = [
+      this.paused
+        ? `Paused; ${plural(this.waiting.length, "line")} waiting.`
+        : `Watching; ${plural(this.seen, "line")} so far.`,
+      this.missed ? `${plural(this.missed, "line")} not shown: more came than a page can show. Filter for less.` : "",
+    ];
     const quiet = !this.seen && !this.trouble ? " Nothing has matched yet: exchanges show here as they close." : "";
     fill(byId("live-state"), this.trouble || words.filter(Boolean).join(" ") + quiet);
   }
@@ -181,15 +231,25 @@ export class Live {
   }
 
   line(found) {
-    const button = h("button", { type: "button", class: "line", "aria-expanded": "false", onclick: () => this.open(item, button, found) },
+    const button = h(
+      "button",
+      { type: "button", class: "line", "aria-expanded": "false", onclick: () => this.open(item, button, found) },
       h("span", { class: "at" }, clock(found.ts)),
       h("span", { class: `status ${statusTone(found)}` }, found.status),
       h("span", { class: "method" }, found.method),
       h("span", { class: "path" }, h("span", { class: "muted" }, found.host), found.path),
       h("span", { class: "route" }, named(found.route)),
-      found.reason === "ok" ? h("span", { class: "muted reason" }, "ok") : h("span", { class: "reason" }, chip(found.reason, tone(found.reason))),
-      h("span", { class: "took", title: "In all; of which ours" }, millis(found.duration_ms), h("span", { class: "muted" }, ` · ${millis(found.gateway_ms)}`)),
-      h("span", { class: "target muted" }, found.target || found.source));
+      found.reason === "ok"
+        ? h("span", { class: "muted reason" }, "ok")
+        : h("span", { class: "reason" }, chip(found.reason, tone(found.reason))),
+      h(
+        "span",
+        { class: "took", title: "In all; of which ours" },
+        millis(found.duration_ms),
+        h("span", { class: "muted" }, ` · ${millis(found.gateway_ms)}`),
+      ),
+      h("span", { class: "target muted" }, found.target || found.source),
+    );
     const item = h("li", { class: found.reason === "ok" ? "" : tone(found.reason) }, button);
     return item;
   }
@@ -208,14 +268,34 @@ export class Live {
       this.state();
     }
     const fields = Object.entries(found).filter(([, value]) => value !== null && value !== "");
-    item.append(h("div", { class: "details" },
-      meaning(found.reason) && found.reason !== "ok" ? h("p", {}, meaning(found.reason)) : null,
-      h("dl", { class: "pairs" }, fields.map(([name, value]) => [h("dt", {}, name), h("dd", {}, String(value))])),
-      h("div", { class: "actions" },
-        h("button", { type: "button", class: "small", onclick: () => this.explainIt(found) }, "Explain this request"),
-        link("Only this reason", () => this.go("live", { ...this.filters(), reason: found.reason })),
-        found.route ? link("Only this route", () => this.go("live", { ...this.filters(), route: found.route })) : null,
-        found.consumer ? link("Only this consumer", () => this.go("live", { ...this.filters(), consumer: found.consumer })) : null)));
+    item.append(
+      h(
+        "div",
+        { class: "details" },
+        meaning(found.reason) && found.reason !== "ok" ? h("p", {}, meaning(found.reason)) : null,
+        h(
+          "dl",
+          { class: "pairs" },
+          fields.map(([name, value]) => [h("dt", {}, name), h("dd", {}, String(value))]),
+        ),
+        h(
+          "div",
+          { class: "actions" },
+          h(
+            "button",
+            { type: "button", class: "small", onclick: () => this.explainIt(found) },
+            "Explain this request",
+          ),
+          link("Only this reason", () => this.go("live", { ...this.filters(), reason: found.reason })),
+          found.route
+            ? link("Only this route", () => this.go("live", { ...this.filters(), route: found.route }))
+            : null,
+          found.consumer
+            ? link("Only this consumer", () => this.go("live", { ...this.filters(), consumer: found.consumer }))
+            : null,
+        ),
+      ),
+    );
   }
 
   /** Arrow keys go from line to line. */
@@ -235,7 +315,15 @@ function same(one, other) {
 }
 
 function notice({ found, at }) {
-  return h("li", { class: "notice" }, h("span", { class: "at" }, clock(at / 1000)), " ", chip(`worker ${found.worker}`), " ", found.text);
+  return h(
+    "li",
+    { class: "notice" },
+    h("span", { class: "at" }, clock(at / 1000)),
+    " ",
+    chip(`worker ${found.worker}`),
+    " ",
+    found.text,
+  );
 }
 
 function statusTone({ status }) {

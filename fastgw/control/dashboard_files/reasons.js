@@ -4,7 +4,8 @@ export const REASONS = {
   ok: "The upstream answered, whatever its status.",
   bad_framing: "The length of a message or its line endings could not be trusted; the connection was closed.",
   bad_request: "The request broke a rule of HTTP. The rule is named in the answer.",
-  header_timeout: "A client did not finish its head in time (server.header_timeout). Slow networks, or somebody holding connections.",
+  header_timeout:
+    "A client did not finish its head in time (server.header_timeout). Slow networks, or somebody holding connections.",
   body_timeout: "A client stopped sending its body, or was slower than server.min_body_rate.",
   uri_too_long: "The target was longer than 8 KiB.",
   body_too_large: "The body was larger than max_body of the route.",
@@ -43,9 +44,24 @@ export function meaning(reason) {
 }
 
 /** Refusals are a decision, failures are trouble: those of the server's side are 5xx. */
-const FAILURES = new Set(["limit_store_down", "auth_unavailable", "overloaded", "breaker_open", "no_healthy_target",
-  "connect_timeout", "response_timeout", "idle_timeout", "total_timeout", "connect_refused", "dns_error", "tls_error",
-  "upstream_reset", "upstream_protocol_error", "response_truncated", "internal_error"]);
+const FAILURES = new Set([
+  "limit_store_down",
+  "auth_unavailable",
+  "overloaded",
+  "breaker_open",
+  "no_healthy_target",
+  "connect_timeout",
+  "response_timeout",
+  "idle_timeout",
+  "total_timeout",
+  "connect_refused",
+  "dns_error",
+  "tls_error",
+  "upstream_reset",
+  "upstream_protocol_error",
+  "response_truncated",
+  "internal_error",
+]);
 
 export function tone(reason) {
   if (reason === "ok") return "good";

@@ -4,8 +4,9 @@ import { fill, h } from "./dom.js";
 
 export class Table {
   /**
-   * columns: [{id, title, hint, number, value(row), cell(row), wide}]: `value` sorts, `cell` is what is shown (text or nodes).
-   * below(row): nodes in the full width under a row, or null. key(row): its identity. sort: [id, descending]. empty: what to say, and to do, when there is nothing.
+   * columns: [{id, title, hint, number, value(row), cell(row), wide}]: `value` sorts, `cell` is what is shown.
+   * key(row): its identity. below(row): nodes in the full width under a row, or null. sort: [id, descending].
+   * empty: what to say, and to do, when there is nothing.
    */
   constructor(place, { caption, columns, key, sort, empty, rowClass, below }) {
     this.columns = columns;
@@ -17,8 +18,12 @@ export class Table {
     this.made = new Map();
     this.body = h("tbody", { role: "rowgroup" });
     this.heads = new Map(columns.map((column) => [column.id, this.head(column)]));
-    this.table = h("table", { role: "table", "aria-label": caption },
-      h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, [...this.heads.values()])), this.body);
+    this.table = h(
+      "table",
+      { role: "table", "aria-label": caption },
+      h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, [...this.heads.values()])),
+      this.body,
+    );
     this.nothing = h("p", { class: "empty" }, empty);
     this.nothing.hidden = true;
     this.table.hidden = true; // until something is known
@@ -48,7 +53,9 @@ export class Table {
       if (this.sort && this.sort[0] === id) head.setAttribute("aria-sort", this.sort[1] ? "descending" : "ascending");
       else head.removeAttribute("aria-sort");
     }
-    const wanted = this.ordered(rows).flatMap((row) => [this.row(row), this.under(row)]).filter(Boolean);
+    const wanted = this.ordered(rows)
+      .flatMap((row) => [this.row(row), this.under(row)])
+      .filter(Boolean);
     const keep = new Set(wanted);
     for (const [key, tr] of this.made) {
       if (!keep.has(tr)) {
@@ -76,7 +83,11 @@ export class Table {
     if (!content) return null;
     const key = `below ${this.key(row)}`;
     let tr = this.made.get(key);
-    if (!tr) this.made.set(key, tr = h("tr", { role: "row", class: "below" }, h("td", { role: "cell", colspan: this.columns.length })));
+    if (!tr)
+      this.made.set(
+        key,
+        (tr = h("tr", { role: "row", class: "below" }, h("td", { role: "cell", colspan: this.columns.length }))),
+      );
     fill(tr.firstChild, content);
     return tr;
   }
@@ -85,9 +96,17 @@ export class Table {
     const key = String(this.key(row));
     let tr = this.made.get(key);
     if (!tr) {
-      tr = h("tr", { role: "row" }, this.columns.map((column) => h("td", {
-        role: "cell", "data-label": column.title, class: [column.number ? "number" : "", column.wide ? "wide" : ""].join(" ").trim() || null,
-      })));
+      tr = h(
+        "tr",
+        { role: "row" },
+        this.columns.map((column) =>
+          h("td", {
+            role: "cell",
+            "data-label": column.title,
+            class: [column.number ? "number" : "", column.wide ? "wide" : ""].join(" ").trim() || null,
+          }),
+        ),
+      );
       this.made.set(key, tr);
     }
     tr.className = (this.rowClass && this.rowClass(row)) || "";

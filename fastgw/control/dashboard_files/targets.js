@@ -19,16 +19,34 @@ export function circuit(heard, forced) {
       group.workers.length < heard.length ? `in ${plural(group.workers.length, "worker")} of ${heard.length}` : "",
       group.cause,
       Number.isFinite(probe) ? `next probe ${clock(probe)}` : "",
-    ].filter(Boolean).join(", ");
-    return h("span", { class: "group" }, chip(group.state.replace("_", " "), TONES[group.state] || "warn"), words ? h("span", { class: "muted" }, ` ${words}`) : null, " ");
+    ]
+      .filter(Boolean)
+      .join(", ");
+    return h(
+      "span",
+      { class: "group" },
+      chip(group.state.replace("_", " "), TONES[group.state] || "warn"),
+      words ? h("span", { class: "muted" }, ` ${words}`) : null,
+      " ",
+    );
   });
-  return [parts.length ? parts : h("span", { class: "muted" }, "no worker has spoken "),
-    forced ? chip(`forced ${forced.state} until ${clock(forced.until)}`, "forced") : null];
+  return [
+    parts.length ? parts : h("span", { class: "muted" }, "no worker has spoken "),
+    forced ? chip(`forced ${forced.state} until ${clock(forced.until)}`, "forced") : null,
+  ];
 }
 
 export function health(row) {
   if (!row.target) return h("span", { class: "is-bad" }, row.cause || "the name has no address");
-  if (row.healthy === null) return h("span", { class: "muted", title: "Add health: to the upstream to have it checked" }, "not checked");
-  return [chip(row.healthy ? "healthy" : "unhealthy", row.healthy ? "good" : "bad"), " ",
-    h("span", { class: "muted" }, [row.cause, row.changed_at ? `for ${span(Date.now() / 1000 - row.changed_at)}` : ""].filter(Boolean).join(", "))];
+  if (row.healthy === null)
+    return h("span", { class: "muted", title: "Add health: to the upstream to have it checked" }, "not checked");
+  return [
+    chip(row.healthy ? "healthy" : "unhealthy", row.healthy ? "good" : "bad"),
+    " ",
+    h(
+      "span",
+      { class: "muted" },
+      [row.cause, row.changed_at ? `for ${span(Date.now() / 1000 - row.changed_at)}` : ""].filter(Boolean).join(", "),
+    ),
+  ];
 }

@@ -9,8 +9,14 @@ import { circuit, health } from "./targets.js";
 const SHOWN = 50; // cards at a time: those in trouble come first, the rest is found by name
 // What each state means: for an upstream, and for one target among others.
 const STATES = {
-  open: ["Nothing is sent to it; every request for it is answered 503 breaker_open at once.", "Nothing is sent to it; the other targets take its share."],
-  closed: ["Requests are sent to it, whatever becomes of them.", "It gets its share, whatever becomes of the requests."],
+  open: [
+    "Nothing is sent to it; every request for it is answered 503 breaker_open at once.",
+    "Nothing is sent to it; the other targets take its share.",
+  ],
+  closed: [
+    "Requests are sent to it, whatever becomes of them.",
+    "It gets its share, whatever becomes of the requests.",
+  ],
   auto: ["Back to its own judgement.", "Back to its own judgement."],
 };
 const SPANS = ["30s", "5m", "1h"];
@@ -28,13 +34,23 @@ export class Upstreams {
     const wanted = byId("upstreams-filter").value.trim().toLowerCase();
     const all = (state.upstreams.upstreams || []).filter((each) => each.name.toLowerCase().includes(wanted));
     const rates = new Map((state.overview?.upstreams || []).map((each) => [each.upstream, each]));
-    all.sort((a, b) => trouble(b) - trouble(a) || (rates.get(b.name)?.requests_s || 0) - (rates.get(a.name)?.requests_s || 0) || a.name.localeCompare(b.name));
+    all.sort(
+      (a, b) =>
+        trouble(b) - trouble(a) ||
+        (rates.get(b.name)?.requests_s || 0) - (rates.get(a.name)?.requests_s || 0) ||
+        a.name.localeCompare(b.name),
+    );
     const shown = all.slice(0, SHOWN);
     const more = byId("upstreams-more");
     more.hidden = all.length > 0 && all.length <= SHOWN;
-    fill(more, all.length
-      ? `The first ${SHOWN} of ${plural(all.length, "upstream")}, those in trouble first. Find another one by its name.`
-      : wanted ? "No upstream has this in its name." : "The configuration has no upstreams: each route answers by itself (reply).");
+    fill(
+      more,
+      all.length
+        ? `The first ${SHOWN} of ${plural(all.length, "upstream")}, those in trouble first. Find another one by its name.`
+        : wanted
+          ? "No upstream has this in its name."
+          : "The configuration has no upstreams: each route answers by itself (reply).",
+    );
     const names = new Set(shown.map((each) => each.name));
     for (const [name, card] of this.cards) {
       if (!names.has(name)) {
@@ -45,7 +61,7 @@ export class Upstreams {
     const list = byId("upstreams-list");
     shown.forEach((upstream, index) => {
       let card = this.cards.get(upstream.name);
-      if (!card) this.cards.set(upstream.name, card = new Card(this));
+      if (!card) this.cards.set(upstream.name, (card = new Card(this)));
       card.update(upstream, rates.get(upstream.name));
       if (list.children[index] !== card.node) list.insertBefore(card.node, list.children[index] || null);
     });
@@ -54,13 +70,25 @@ export class Upstreams {
   async force(upstream, figures, target, state) {
     const form = new Force(upstream, figures, target, state);
     const done = await question({
-      title: `The circuit of ${upstream.name}`, content: form.content, danger: true, label: () => form.label(),
-      act: async () => (await this.api.call("POST", `/api/upstreams/${encodeURIComponent(upstream.name)}/breaker`, { body: form.wish() })).body,
+      title: `The circuit of ${upstream.name}`,
+      content: form.content,
+      danger: true,
+      label: () => form.label(),
+      act: async () =>
+        (
+          await this.api.call("POST", `/api/upstreams/${encodeURIComponent(upstream.name)}/breaker`, {
+            body: form.wish(),
+          })
+        ).body,
     });
     if (done) {
       const what = done.target ? `${done.target} of ${done.upstream}` : done.upstream;
-      this.say(done.state === "auto" ? `The circuit of ${what} judges for itself again, in ${plural(done.workers, "worker")}.`
-        : `The circuit of ${what} is forced ${done.state} in ${plural(done.workers, "worker")} until ${clock(done.until)}.`);
+      this.say(
+        done.state === "auto"
+          ? `The circuit of ${what} judges for itself again, in ${plural(done.workers, "worker")}.`
+          : `The circuit of ${what} is forced ${done.state} in ${plural(done.workers, "worker")}` +
+              ` until ${clock(done.until)}.`,
+      );
       this.refresh();
     }
   }
@@ -75,13 +103,29 @@ class Card {
     this.place = h("div", {});
     this.node = h("article", { class: "panel upstream" }, this.head, this.figures, this.circuit, this.place);
     this.targets = new Table(this.place, {
-      caption: "Targets", key: (row) => `${row.url} ${row.target}`, empty: "It has no targets.",
+      caption: "Targets",
+      key: (row) => `${row.url} ${row.target}`,
+      empty: "It has no targets.",
       columns: [
-        { id: "target", title: "Target", cell: (row) => [h("span", { class: "mono" }, row.target || row.url), row.target ? null : h("span", { class: "is-bad" }, " no address")] },
+        {
+          id: "target",
+          title: "Target",
+          cell: (row) => [
+            h("span", { class: "mono" }, row.target || row.url),
+            row.target ? null : h("span", { class: "is-bad" }, " no address"),
+          ],
+        },
         { id: "weight", title: "Weight", number: true, cell: (row) => count(row.weight) },
         { id: "health", title: "Health", wide: true, cell: (row) => health(row) },
         { id: "circuit", title: "Circuit", wide: true, cell: (row) => this.targetCircuit(row) },
-        { id: "force", title: "Force", cell: (row) => (this.single || !row.target || !row.breaker ? "" : buttons(row.forced, (state) => this.force(row.target, state))) },
+        {
+          id: "force",
+          title: "Force",
+          cell: (row) =>
+            this.single || !row.target || !row.breaker
+              ? ""
+              : buttons(row.forced, (state) => this.force(row.target, state)),
+        },
       ],
     });
   }
@@ -92,13 +136,31 @@ class Card {
     this.single = (upstream.targets || []).length === 1;
     this.node.setAttribute("aria-label", `Upstream ${upstream.name}`);
     fill(this.head, h("h3", {}, upstream.name), h("span", { class: "muted" }, upstream.balance));
-    fill(this.figures, figures
-      ? `${rate(figures.requests_s)} requests/s · p50 ${millis(figures.p50_ms)} · p99 ${millis(figures.p99_ms)} · ${rate(figures.retries_s)} retries/s · ${count(figures.in_flight)} in flight`
-      : "No traffic in the last ten seconds.",
-    " ", link("Watch live", () => this.page.go("live", { upstream: upstream.name })));
-    fill(this.circuit, upstream.breaker
-      ? [h("span", { class: "label" }, "Circuit "), circuit(upstream.breaker, upstream.forced), buttons(upstream.forced, (state) => this.force("", state))]
-      : h("span", { class: "muted" }, "It has no breaker: add ", h("code", {}, "breaker:"), " to stop asking a service that fails."));
+    fill(
+      this.figures,
+      figures
+        ? `${rate(figures.requests_s)} requests/s · p50 ${millis(figures.p50_ms)} · p99 ${millis(figures.p99_ms)}` +
+            ` · ${rate(figures.retries_s)} retries/s · ${count(figures.in_flight)} in flight`
+        : "No traffic in the last ten seconds.",
+      " ",
+      link("Watch live", () => this.page.go("live", { upstream: upstream.name })),
+    );
+    fill(
+      this.circuit,
+      upstream.breaker
+        ? [
+            h("span", { class: "label" }, "Circuit "),
+            circuit(upstream.breaker, upstream.forced),
+            buttons(upstream.forced, (state) => this.force("", state)),
+          ]
+        : h(
+            "span",
+            { class: "muted" },
+            "It has no breaker: add ",
+            h("code", {}, "breaker:"),
+            " to stop asking a service that fails.",
+          ),
+    );
     this.targets.update(upstream.targets || []);
   }
 
@@ -117,16 +179,49 @@ class Force {
   constructor(upstream, figures, target, state) {
     this.target = target;
     this.name = target || upstream.name;
-    this.states = Object.keys(STATES).map((each) => h("input", { type: "radio", name: "state", value: each, id: `state-${each}`, checked: each === state }));
-    this.duration = h("input", { id: "for", value: SPANS[0], required: true, pattern: "[0-9]+(\\.[0-9]+)?(ms|s|m|h)", maxlength: 16, spellcheck: "false" });
-    const spans = SPANS.map((each) => h("button", { type: "button", class: "ghost small", onclick: () => this.set(each) }, each));
-    this.time = h("div", { class: "row" }, h("label", { for: "for" }, "For"), this.duration, spans, h("span", { class: "muted" }, "1s to 24h"));
+    this.states = Object.keys(STATES).map((each) =>
+      h("input", { type: "radio", name: "state", value: each, id: `state-${each}`, checked: each === state }),
+    );
+    this.duration = h("input", {
+      id: "for",
+      value: SPANS[0],
+      required: true,
+      pattern: "[0-9]+(\\.[0-9]+)?(ms|s|m|h)",
+      maxlength: 16,
+      spellcheck: "false",
+    });
+    const spans = SPANS.map((each) =>
+      h("button", { type: "button", class: "ghost small", onclick: () => this.set(each) }, each),
+    );
+    this.time = h(
+      "div",
+      { class: "row" },
+      h("label", { for: "for" }, "For"),
+      this.duration,
+      spans,
+      h("span", { class: "muted" }, "1s to 24h"),
+    );
     const now = figures?.requests_s;
     this.content = [
-      h("p", {}, target ? ["Target ", h("code", {}, target), "."] : "The upstream as a whole, with all its targets.",
-        now ? ` The upstream gets ${rate(now)} requests a second right now.` : ""),
-      h("fieldset", {}, h("legend", {}, "State"), this.states.map((input) => h("label", { class: "choice", for: input.id }, input,
-        h("span", {}, h("strong", {}, input.value), " ", STATES[input.value][target ? 1 : 0])))),
+      h(
+        "p",
+        {},
+        target ? ["Target ", h("code", {}, target), "."] : "The upstream as a whole, with all its targets.",
+        now ? ` The upstream gets ${rate(now)} requests a second right now.` : "",
+      ),
+      h(
+        "fieldset",
+        {},
+        h("legend", {}, "State"),
+        this.states.map((input) =>
+          h(
+            "label",
+            { class: "choice", for: input.id },
+            input,
+            h("span", {}, h("strong", {}, input.value), " ", STATES[input.value][target ? 1 : 0]),
+          ),
+        ),
+      ),
       this.time,
     ];
     for (const input of this.states) input.addEventListener("change", () => this.shape());
@@ -158,9 +253,12 @@ class Force {
 }
 
 function buttons(forced, act) {
-  return h("span", { class: "actions" },
+  return h(
+    "span",
+    { class: "actions" },
     h("button", { type: "button", class: "small", onclick: () => act("open") }, "Force…"),
-    forced ? h("button", { type: "button", class: "small", onclick: () => act("auto") }, "Release…") : null);
+    forced ? h("button", { type: "button", class: "small", onclick: () => act("auto") }, "Release…") : null,
+  );
 }
 
 function trouble(upstream) {

@@ -14,12 +14,21 @@ export class Versions {
     this.current = 0;
     this.opened = new Map(); // version -> what is shown below it
     this.table = new Table(byId("versions-list"), {
-      caption: "Versions, newest first", key: (row) => row.version,
+      caption: "Versions, newest first",
+      key: (row) => row.version,
       empty: "No version is known yet: the first one comes with the start of the gateway.",
       below: (row) => this.opened.get(row.version)?.cloneNode(true),
       rowClass: (row) => (row.version === this.current ? "current" : ""),
       columns: [
-        { id: "version", title: "Version", cell: (row) => [h("strong", {}, `v${row.version}`), " ", row.version === this.current ? chip("current", "good") : null] },
+        {
+          id: "version",
+          title: "Version",
+          cell: (row) => [
+            h("strong", {}, `v${row.version}`),
+            " ",
+            row.version === this.current ? chip("current", "good") : null,
+          ],
+        },
         { id: "at", title: "When", cell: (row) => day(row.at) },
         { id: "by", title: "Who", cell: (row) => row.by },
         { id: "note", title: "Note", cell: (row) => row.note || h("span", { class: "muted" }, "none") },
@@ -39,9 +48,21 @@ export class Versions {
 
   actions(row) {
     if (row.version === this.current) return h("span", { class: "muted" }, "is served");
-    return h("div", { class: "actions" },
-      h("button", { type: "button", class: "small", "aria-expanded": String(this.opened.has(row.version)), onclick: () => this.toggle(row.version) }, "Difference"),
-      h("button", { type: "button", class: "small", onclick: () => this.rollback(row) }, "Roll back…"));
+    return h(
+      "div",
+      { class: "actions" },
+      h(
+        "button",
+        {
+          type: "button",
+          class: "small",
+          "aria-expanded": String(this.opened.has(row.version)),
+          onclick: () => this.toggle(row.version),
+        },
+        "Difference",
+      ),
+      h("button", { type: "button", class: "small", onclick: () => this.rollback(row) }, "Roll back…"),
+    );
   }
 
   async toggle(version) {
@@ -53,7 +74,10 @@ export class Versions {
     this.table.update(this.table.rows);
     let shown;
     try {
-      shown = difference(await this.diff(version, this.current), `From v${version} to v${this.current}, which is served`);
+      shown = difference(
+        await this.diff(version, this.current),
+        `From v${version} to v${this.current}, which is served`,
+      );
     } catch (error) {
       shown = problemOf(error);
     }
@@ -71,12 +95,24 @@ export class Versions {
     const from = this.current;
     const what = h("div", { "aria-live": "polite" }, h("p", { class: "muted" }, "Comparing…"));
     const note = h("input", { id: "note", maxlength: 200, value: `back to version ${row.version}` });
-    this.diff(from, row.version).then((found) => fill(what, difference(found, `What would change, from v${from}`)), (error) => fill(what, problemOf(error)));
+    this.diff(from, row.version).then(
+      (found) => fill(what, difference(found, `What would change, from v${from}`)),
+      (error) => fill(what, problemOf(error)),
+    );
     const done = await question({
-      title: `Roll back to v${row.version}?`, danger: true, label: () => `Publish v${row.version} again`,
+      title: `Roll back to v${row.version}?`,
+      danger: true,
+      label: () => `Publish v${row.version} again`,
       content: [
-        h("p", {}, `The content of v${row.version} (${day(row.at)}, ${row.by}) becomes a new version. Exchanges under way end as they began; unchanged routes and connections stay.`),
-        what, h("label", { for: "note" }, "Note"), note,
+        h(
+          "p",
+          {},
+          `The content of v${row.version} (${day(row.at)}, ${row.by}) becomes a new version. `,
+          "Exchanges under way end as they began; unchanged routes and connections stay.",
+        ),
+        what,
+        h("label", { for: "note" }, "Note"),
+        note,
       ],
       act: () => this.publish(row.version, from, note.value),
     });
@@ -99,15 +135,29 @@ export class Versions {
 
   told({ body }) {
     const { serving, of } = body.workers || {};
-    const late = serving < of ? `; ${of - serving} of ${of} workers are still at it` : of ? ` in ${plural(of, "worker")}` : "";
-    this.say(body.changed === false ? `Nothing to change: v${body.version} has that content already.` : `v${body.version} is served${late}.`);
+    const late =
+      serving < of ? `; ${of - serving} of ${of} workers are still at it` : of ? ` in ${plural(of, "worker")}` : "";
+    this.say(
+      body.changed === false
+        ? `Nothing to change: v${body.version} has that content already.`
+        : `v${body.version} is served${late}.`,
+    );
     if (body.needs_restart?.length) this.say(`Only a restart brings ${body.needs_restart.join(", ")}.`);
     this.refresh();
   }
 
   async reload() {
     const done = await question({
-      title: "Reload the file?", label: () => "Reload", content: [h("p", {}, "The configuration file is read again and published, if it differs from what was last published from it. A file with errors changes nothing.")],
+      title: "Reload the file?",
+      label: () => "Reload",
+      content: [
+        h(
+          "p",
+          {},
+          "The configuration file is read again and published, if it differs from what was last published from it. ",
+          "A file with errors changes nothing.",
+        ),
+      ],
       act: () => this.api.call("POST", "/api/reload", { body: {}, patience: 30000 }),
     });
     if (done) this.told(done);
@@ -117,7 +167,11 @@ export class Versions {
 function changes(found) {
   if (!found) return h("span", { class: "muted" }, "not known");
   const part = (names, sign, tone) => (names || []).slice(0, 3).map((name) => [chip(`${sign} ${name}`, tone), " "]);
-  const shown = [...part(found.added, "+", "good"), ...part(found.changed, "~", "warn"), ...part(found.removed, "−", "bad")];
+  const shown = [
+    ...part(found.added, "+", "good"),
+    ...part(found.changed, "~", "warn"),
+    ...part(found.removed, "−", "bad"),
+  ];
   const left = (found.total || 0) - shown.length;
   return [shown, left > 0 ? h("span", { class: "muted" }, `and ${left} more`) : null];
 }
@@ -128,15 +182,29 @@ function difference(found, title) {
     ...(found.added || []).map((each) => line("added", "+", each, undefined, each.value)),
     ...(found.changed || []).map((each) => line("changed", "~", each, each.from, each.to)),
   ];
-  return h("div", { class: "difference" }, h("p", { class: "label" }, title),
+  return h(
+    "div",
+    { class: "difference" },
+    h("p", { class: "label" }, title),
     rows.length ? h("ul", {}, rows.slice(0, LINES)) : h("p", { class: "muted" }, "They have the same content."),
-    found.truncated ? h("p", { class: "muted" }, "There is more than can be shown: these are the first of each kind.") : null,
-    rows.length > LINES ? h("p", { class: "muted" }, `and ${rows.length - LINES} more`) : null);
+    found.truncated
+      ? h("p", { class: "muted" }, "There is more than can be shown: these are the first of each kind.")
+      : null,
+    rows.length > LINES ? h("p", { class: "muted" }, `and ${rows.length - LINES} more`) : null,
+  );
 }
 
 function line(kind, sign, each, from, to) {
-  return h("li", { class: kind }, h("span", { class: "sign", "aria-label": kind }, sign), h("code", {}, typeof each === "string" ? each : each.path), " ",
-    from === undefined ? null : h("del", {}, brief(from)), from !== undefined && to !== undefined ? " → " : null, to === undefined ? null : h("ins", {}, brief(to)));
+  return h(
+    "li",
+    { class: kind },
+    h("span", { class: "sign", "aria-label": kind }, sign),
+    h("code", {}, typeof each === "string" ? each : each.path),
+    " ",
+    from === undefined ? null : h("del", {}, brief(from)),
+    from !== undefined && to !== undefined ? " → " : null,
+    to === undefined ? null : h("ins", {}, brief(to)),
+  );
 }
 
 function brief(value) {
