@@ -84,7 +84,7 @@ export class Chart {
       {
         width: this.place.clientWidth,
         height: this.height(),
-        padding: [12, 8, 0, 0],
+        padding: [12, 22, 0, 0],
         legend: { show: false },
         cursor: { y: false, drag: { setScale: false }, points: { size: 6 }, sync: { key: SYNC } },
         scales: {
