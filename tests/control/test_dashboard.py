@@ -56,7 +56,7 @@ def wanted(path: str, text: str) -> Iterator[str]:
     """What a file makes a browser load, as paths of this server."""
     if path == "/":
         yield from re.findall(r'(?:src|href)="(/assets/[^"]*)"', text)
-    for name in re.findall(r'^import .* from "([^"]+)";$', text, re.MULTILINE):
+    for name in re.findall(r'^(?:import .*|\}) from "([^"]+)";$', text, re.MULTILINE):
         yield "/assets/" + name.removeprefix("./")
 
 
@@ -99,7 +99,7 @@ def test_danger_is_seen(line: str) -> None:
 
 
 def test_every_reason_is_explained() -> None:
-    explained = dict(re.findall(r'^  (\w+): "(.+)",$', OWN["/assets/reasons.js"], re.MULTILINE))
+    explained = dict(re.findall(r'^  (\w+):\s+"(.+)",$', OWN["/assets/reasons.js"], re.MULTILINE))
     assert set(explained) == {reason.value for reason in Reason}
     assert all(text.endswith(".") for text in explained.values())
 
@@ -112,6 +112,7 @@ def test_vendored_files_are_as_they_were_published(path: str, digest: str) -> No
 def test_one_file_one_concept() -> None:
     for path, text in OWN.items():
         assert text.count("\n") <= 400, path
+        assert max(map(len, text.splitlines())) <= 122, path
 
 
 def test_the_files_are_part_of_the_wheel() -> None:
@@ -171,3 +172,13 @@ def test_words_can_be_read(theme: dict[str, str], words: str, ground: str) -> No
 def test_contrast_is_what_it_should_be() -> None:
     assert round(contrast("#000000", "#ffffff")) == 21
     assert contrast("#767676", "#ffffff") >= 4.5 > contrast("#777777", "#ffffff")
+
+
+def test_the_pictures_of_the_readme_are_there_and_small() -> None:
+    root = Path(__file__).resolve().parent.parent.parent
+    pictures = re.findall(r'(?:src|srcset)="([^"]+\.png)"', (root / "README.md").read_text())
+    assert pictures == ["deploy/pictures/dashboard-dark.png", "deploy/pictures/dashboard-light.png"]
+    for each in pictures:
+        content = (root / each).read_bytes()
+        assert content.startswith(b"\x89PNG\r\n\x1a\n")
+        assert len(content) < 300_000
