@@ -100,7 +100,8 @@ class FakeApi:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
-        runner = web.AppRunner(self._application(), shutdown_timeout=0.1)
+        # A watcher that goes away is noticed at once, not at the next line that is sent to it.
+        runner = web.AppRunner(self._application(), shutdown_timeout=0.1, handler_cancellation=True)
         self.loop.run_until_complete(runner.setup())
         site = web.TCPSite(runner, "127.0.0.1", 0)
         self.loop.run_until_complete(site.start())

@@ -101,7 +101,6 @@ def test_a_forgotten_tab_costs_nothing(visit: Open, api: FakeApi) -> None:
     turned = seen % "document.dispatchEvent(new Event('visibilitychange'))"
     page.evaluate(turned, True)
     page.clock.run_for(61_000)
-    api.send("exchange", scene.exchange(0, 0))  # a server learns by writing that nobody is there
     api.unwatched()
     api.calls.clear()
     page.evaluate(turned, False)
