@@ -89,9 +89,10 @@ class Preparation:
             return self._stored(now, version.number, document, compiled if document is written else None)
 
     def version(self, now: Published, version: Version) -> Made:
-        """What another gateway published. Raises ConfigError."""
+        """What another gateway published, and has run its tests of. Raises ConfigError."""
         with self._collection.paused():
-            document = load_plain(version.plain, f"version {version.number} of the store", previous=now.document)
+            name = f"version {version.number} of the store"
+            document = load_plain(version.plain, name, tested=False, previous=now.document)
             return self._stored(now, version.number, document)
 
     def change(self, now: Published, order: Order, make: Make, newest: int) -> Made:

@@ -11,8 +11,11 @@ import aiohttp
 import orjson
 import pytest
 
+from fastgw.config.errors import ConfigError
 from fastgw.control.live import Live
 from fastgw.control.tail import filters_of
+from fastgw.gateway.document.load import load_plain
+from fastgw.gateway.document.publish import document_of
 from fastgw.ipc.channel import MAX_PACKET
 from fastgw.ipc.messages import Message
 from tests.control.harness import Gateway, ReadableLog
@@ -83,3 +86,20 @@ async def test_a_reload_does_not_go_back_either(bench: Bench, tmp_path: Path) ->
     outcome = await bench.publisher.reload("HUP")
     assert (outcome.ok, outcome.version, bench.version) == (True, 3, 3)
     assert bench.history.current.document.base.instance == "file"
+
+
+TEST = {"request": "GET http://a.example/up", "expect": {"status": 200}}  # the health_path of one machine's listener
+
+
+async def test_the_tests_of_a_version_were_run_where_it_was_published(bench: Bench, tmp_path: Path) -> None:
+    """What passes by a machine's own listeners must neither keep another from following nor from starting."""
+    plain = {**PLAIN, "tests": [TEST]}
+    with pytest.raises(ConfigError, match=r"tests\[0\]"):
+        await bench.publisher.publish(bench.sent(tests=[TEST]), by="me")
+    digest = load_plain(plain, "elsewhere", tested=False).hash
+    version = bench.other.add(plain, digest, "another machine", "", False)
+    assert await bench.publisher.follow(version)
+    assert bench.version == 2
+    assert document_of(version, bench.store, load_plain(PLAIN, "file")).hash == digest
+    with pytest.raises(ConfigError, match=r"tests\[0\]"):
+        await bench.publisher.publish(bench.sent(instance="three"), by="me")
