@@ -28,22 +28,29 @@ from fastgw.gateway.document.model import BASE, ROUTE, UPSTREAM, Document, canon
 
 _NOTHING: Final = f'"{MASK}" stands for a value that is there already, and here is none; write the value itself'
 
+# The key's field is no longer known as one: what was hidden in it would be shown to whoever reads the document.
+_UNCOVERED: Final = f'"{MASK}" stands for a value that api_keys.header would hide no more; write the value itself'
+
 
 def unmask(plain: dict[str, Any], before: Document) -> Iterator[Finding]:
     """Puts the secrets of `before` in the place of their masks, in `plain` itself."""
     twins = _Twins(plain, before)
-    named = {key_header(plain), key_header(before.part(BASE))}
     for pattern in (*SECRETS, PRIVATE_KEYS):
         for node, key, path in places(plain, pattern, ()):
             if node[key] == MASK:
                 yield from _put(node, key, path, twins.at(path))
     # As it was shown, whatever the field of API keys is called from now on.
     named = {key_header(plain), key_header(twins.base)}
+    hidden = {key_header(plain)}
+    named = {*hidden, key_header(twins.base)}
     for fields, place in _header_maps(plain):
         for key, value in fields.items():
             if value == MASK and is_sensitive(str(key), named):
                 path = (*place, key)
-                yield from _put(fields, key, path, twins.header(path))
+                if is_sensitive(str(key), hidden):
+                    yield from _put(fields, key, path, twins.header(path))
+                else:
+                    yield Finding(path, _UNCOVERED)
     for pattern in URLS:
         for node, key, path in places(plain, pattern, ()):
             if isinstance(node[key], str) and MASK in node[key]:

@@ -188,9 +188,11 @@ def test_the_field_of_api_keys_whatever_it_is_called() -> None:
     assert "hush" not in str(sent)
     assert wrong(sent, before) == {}
     assert sent == plain
-    sent = {**masked(plain), "api_keys": {"header": "X-Other"}}
-    assert wrong(sent, before) == {}
-    assert sent["routes"] == plain["routes"]
+    # It would be shown from then on to whoever may read.
+    for other in ({"header": "X-Other"}, None):
+        found = wrong({**masked(plain), "api_keys": other}, before)
+        assert list(found) == ["routes[0].match.headers.X-Entry"]
+        assert "api_keys.header would hide no more" in found["routes[0].match.headers.X-Entry"]
 
 
 def test_a_value_that_is_no_secret_may_look_like_the_mask(sent: dict[str, Any], before: Document) -> None:
