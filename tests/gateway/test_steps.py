@@ -48,8 +48,10 @@ def test_the_phase_of_limits(limits: list[object], phases: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Authorization", "COOKIE", "x-api-key", "X-ApiKey", "x-auth-token", "x-client-secret", "X-PASS"]
-)
+    "name",
+    ["Authorization", "COOKIE", "x-api-key", "X-ApiKey", "x-auth-token", "x-client-secret", "X-PASS", "X-Auth-Key",
+     "Proxy-Authorization", "X-Access-Key", "x-session-id", "X-Passwd"],
+)  # fmt: skip
 def test_headers_that_carry_credentials(name: str) -> None:
     assert is_secret(name, "x-pass")
 

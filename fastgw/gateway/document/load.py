@@ -240,6 +240,8 @@ def _routes(
         if route.name not in result:
             result[route.name] = route
             places[route.name] = number
+        else:
+            known.routes.discard(route.name)  # it may be the second that is as it was, and the first is looked at
     return result, places
 
 

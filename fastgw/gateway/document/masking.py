@@ -23,7 +23,9 @@ HEADERS: Final = (("routes", "*", "match", "headers", "*"),
                   ("routes", "*", "rewrite", "response_headers", "set", "*"),
                   ("tests", "*", "headers", "*"))  # fmt: skip
 # Headers that carry credentials, by name.
-SENSITIVE_SEARCH: Final = re.compile(r"authorization|cookie|token|secret|password|api-?key", re.IGNORECASE)
+SENSITIVE_SEARCH: Final = re.compile(
+    r"auth|cookie|token|secret|passw|credential|session|(?:api|access|private)-?key", re.IGNORECASE
+)
 # All before the last @, since a password that should have been escaped is one all the same; and redis-py's other way
 # to give one, in the query.
 URL_PASSWORD: Final = re.compile(r"(?<=://)(?!/).*(?=@)|(?<=[?&]password=)[^&]*")

@@ -39,8 +39,7 @@ def unmask(plain: dict[str, Any], before: Document) -> Iterator[Finding]:
         for node, key, path in places(plain, pattern, ()):
             if node[key] == MASK:
                 yield from _put(node, key, path, twins.at(path))
-    # As it was shown, whatever the field of API keys is called from now on.
-    named = {key_header(plain), key_header(twins.base)}
+    # As it was shown, by either name of the field of API keys.
     hidden = {key_header(plain)}
     named = {*hidden, key_header(twins.base)}
     for fields, place in _header_maps(plain):

@@ -1,4 +1,5 @@
-"""Any chain of edits: a check that builds on the document before finds, and makes, what one from nothing does."""
+"""Any chain of edits: a check that builds on the document before finds, and makes, what one from nothing does. And
+whatever is done to a document that was shown, no error and no warning says a secret of it."""
 
 from __future__ import annotations
 
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 
 from fastgw.config.errors import ConfigError
 from fastgw.gateway.document.load import load_parts, load_plain
+from fastgw.gateway.document.masking import MASK, masked
 from fastgw.gateway.document.model import Document
+from fastgw.gateway.document.sent import load_sent
 
 Plain = dict[str, Any]
 
@@ -158,3 +161,67 @@ def test_a_check_that_builds_on_another_is_one_from_nothing(steps: list[list[tup
         assert [str(each) for each in built.warnings] == [str(each) for each in fresh.warnings]
         assert load_parts(built.parts()).routes == fresh.routes  # as a worker makes it
         current, plain = built, wanted
+
+
+HIDDEN: Plain = {
+    **START,
+    "admin": {"token": "hush-" + "t" * 40},
+    "redis": {"url": "redis://user:hush@host:6379/0"},
+    "api_keys": {"header": "X-Partner"},
+    "issuers": {
+        "main": {"algorithms": ["HS256"], "secret": "hush-" + "s" * 40},
+        "other": {"algorithms": ["ES256"], "jwks_url": "https://u:hush@keys.example/jwks"},
+    },
+    "routes": [
+        {
+            "name": "first",
+            "match": {"path": "/first", "headers": {"x-partner": "hush-1", "cookie": "hush-2"}},
+            "upstream": "u0",
+            "rewrite": {"request_headers": {"set": {"Authorization": "hush-3"}}},
+        }
+    ],
+    "tests": [
+        {"request": "GET http://h/nothing", "headers": {"Cookie": "hush-4"}, "expect": {"reason": "no_route"}}
+    ],
+}
+OTHERS = (
+    None,
+    3,
+    True,
+    "x",
+    [],
+    {},
+    MASK,
+    f"sha256:{MASK}",
+    [MASK],
+    {"secret": MASK},
+    f"redis://{MASK}@h",
+    "HS512",
+)
+
+
+def places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    return [path, *(place for key, value in inner for place in places(value, (*path, key)))]
+
+
+def test_no_error_and_no_warning_says_a_secret() -> None:
+    before = load_plain(copy.deepcopy(HIDDEN), "before")
+    shown = masked(HIDDEN)
+    accepted = 0
+    for path in places(shown)[1:]:
+        for other in OTHERS:
+            plain = copy.deepcopy(shown)
+            node: Any = plain
+            for step in path[:-1]:
+                node = node[step]
+            node[path[-1]] = copy.deepcopy(other)
+            try:
+                document = load_sent(plain, "the document", before)
+            except ConfigError as error:
+                said = str(error)
+            else:
+                accepted += 1
+                said = f"{[str(each) for each in document.warnings]} {masked(document.plain)}"
+            assert "hush" not in said and "1" * 20 not in said, (path, other)
+    assert accepted > 20

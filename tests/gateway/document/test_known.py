@@ -68,6 +68,9 @@ BREAK: dict[str, Any] = {
     "another content under a name that stays": lambda plain: plain["routes"].append(
         {**copy.deepcopy(plain["routes"][0]), "max_body": "1KB"}
     ),
+    "another content before a name that stays": lambda plain: plain["routes"].insert(
+        0, {**{key: value for key, value in plain["routes"][0].items() if key != "auth"}, "upstream": "gone"}
+    ),
     "a changed route that is wrong": lambda plain: plain["routes"][3].update(max_body="much"),
     "a limit twice": lambda plain: plain["routes"][3]["limits"].append(plain["routes"][3]["limits"][0]),
     "a limit by what is not known": lambda plain: plain["routes"][3].pop("auth"),
