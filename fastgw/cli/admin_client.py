@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from fastgw.cli.figures import visible
+
 if TYPE_CHECKING:
     from fastgw.cli.event_stream import Event
     from fastgw.config.address import Address
@@ -35,8 +37,9 @@ class AdminError(Exception):
     document as far as there is one."""
 
     def __init__(self, lines: list[str], status: int = 0, body: Mapping[str, Any] | None = None) -> None:
-        super().__init__("\n".join(lines))
-        self.lines = lines
+        # Whoever answered may be no gateway: nothing of it is for the terminal to obey.
+        self.lines = [visible(line, 1000) for line in lines]
+        super().__init__("\n".join(self.lines))
         self.status = status
         self.body: Mapping[str, Any] = body or {}
 
@@ -53,10 +56,25 @@ class AdminClient:
         """The JSON of a 2xx answer (its text where it is none). Raises AdminError."""
         with self._answer(method, path, body, fields, self.patience) as answer:
             data = answer.read(MAX_ANSWER)
+            if answer.length:
+                raise AdminError([f"fastgw: the gateway at {self.address} broke off in the middle of its answer"])
         try:
             return json.loads(data)
         except ValueError:
             return data.decode(errors="replace")
+
+    def facts(self, method: str, path: str, keys: tuple[str, ...], body: object = None) -> dict[str, Any]:
+        """As `call`, where the answer is an object with at least these keys."""
+        answer = self.call(method, path, body)
+        if not isinstance(answer, dict) or not all(key in answer for key in keys):
+            raise self.stranger()
+        return answer
+
+    def stranger(self) -> AdminError:
+        return AdminError(
+            [f"fastgw: what answers at {self.address} is no fastgw gateway, or one of another version; "
+             "-c FILE or --admin ADDRESS say where the admin address is"]
+        )  # fmt: skip
 
     def events(
         self, path: str, on_open: Callable[[], None] = lambda: None, silence: float = SILENCE
@@ -101,10 +119,10 @@ class AdminClient:
         connection = _Connection(self.address, patience)
         try:
             connection.request(method, path, body=data, headers=headers)
-            answer = connection.getresponse()
-            if answer.status // 100 != 2:
-                raise _refusal(answer)
-            yield answer
+            with connection.getresponse() as answer:
+                if answer.status // 100 != 2:
+                    raise _refusal(answer)
+                yield answer
         except TimeoutError:
             raise AdminError(
                 [f"fastgw: the gateway at {self.address} did not answer within {patience:g} s"]
@@ -196,7 +214,11 @@ def find(path: Path, admin: str | None, token: str | None) -> AdminClient:
             err=True,
         )
         sys.exit(1)
-    return AdminClient(address, token or os.environ.get(TOKEN_VARIABLE) or known)
+    chosen = token or os.environ.get(TOKEN_VARIABLE) or known
+    if not (chosen.isascii() and chosen.isprintable()):
+        # Not repeated: it is a secret all the same.
+        raise click.UsageError("the token holds what none can (the end of a line, or a letter that is not ASCII)")
+    return AdminClient(address, chosen)
 
 
 def where(path: Path, admin: str | None) -> tuple[Address, str]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from fastgw.gateway.asked import Request
 
 _COLOURS: Final = {"pass": "green", "answer": "green", "refuse": "red", "shadow": "yellow", "skipped": "dim"}
+# What is shown of POST /api/explain.
+_KEYS: Final = ("request", "version", "client", "route", "match", "others", "chain", "limits", "upstream", "reason")
 _LABEL: Final = 10  # columns of the words at the left
 
 
@@ -78,7 +80,7 @@ def command(
         raise click.UsageError(str(error)) from None
     if live or admin is not None or token is not None:
         with in_words():
-            outcome = find(path, admin, token).call("POST", "/api/explain", _body(asked))
+            outcome = find(path, admin, token).facts("POST", "/api/explain", _KEYS, _body(asked))
         by = f"version {outcome['version']}"
     else:
         outcome = offline(path, asked)

@@ -23,12 +23,11 @@ def command(gateway: AdminClient) -> None:
       fastgw reload --admin 127.0.0.1:9901
     """
     try:
-        body = gateway.call("POST", "/api/reload")
+        body = gateway.facts("POST", "/api/reload", ("version",))
     except AdminError as error:
         for line in error.lines:
             click.echo(line, err=True)
         if error.status:
             click.echo("fastgw: the reload was refused; nothing has changed", err=True)
         sys.exit(1)
-    version = body.get("version") if isinstance(body, dict) else None
-    click.echo(f"configuration {version} is served")
+    click.echo(f"configuration {body['version']} is served")

@@ -18,6 +18,8 @@ _PATIENCE: Final = 10.0
 WORKERS: Final = (
     "WORKER", "STATE", "VERSION", "SINCE", "UP", "CONNECTIONS", "IN FLIGHT", "LAG", "MEMORY", "PID", "RESPAWNS",
 )  # fmt: skip
+# What is shown of GET /api/status.
+KEYS: Final = ("version", "hash", "started_at", "workers", "redis", "upstreams", "logger", "last_reload")
 FLEET: Final = ("INSTANCE", "VERSION", "HASH", "SINCE", "WORKERS", "")
 
 
@@ -55,7 +57,7 @@ def command(gateway: AdminClient, as_json: bool) -> None:
 
 def ask(gateway: AdminClient) -> dict[str, Any]:
     """Raises AdminError where the gateway does not answer."""
-    status = gateway.call("GET", "/api/status")
+    status = gateway.facts("GET", "/api/status", KEYS)
     why_not = why_not_ready(gateway)
     fleet: object = None
     try:

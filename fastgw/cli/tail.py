@@ -179,6 +179,9 @@ def watch(
         for each in error.lines:
             click.echo(each, err=True)
         return 1
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
+        click.echo(str(gateway.stranger()), err=True)
+        return 1
     finally:
         output.end()
     click.echo(

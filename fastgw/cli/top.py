@@ -18,7 +18,7 @@ import click
 
 from fastgw.cli.admin_client import AdminClient, AdminError, admin_options, in_words
 from fastgw.cli.keyboard import Keyboard
-from fastgw.cli.status import why_not_ready
+from fastgw.cli.status import KEYS, why_not_ready
 from fastgw.cli.view import NAMES, TABLES, Facts, View
 
 if TYPE_CHECKING:
@@ -83,8 +83,8 @@ def command(gateway: AdminClient, table: str, once: bool, every: float) -> None:
 
 def fetch(gateway: AdminClient) -> Facts:
     """Raises AdminError."""
-    overview = gateway.call("GET", "/api/overview")
-    return Facts(overview, gateway.call("GET", "/api/status"), why_not_ready(gateway), time.time())
+    overview = gateway.facts("GET", "/api/overview", ("points",))
+    return Facts(overview, gateway.facts("GET", "/api/status", KEYS), why_not_ready(gateway), time.time())
 
 
 def watch(facts: Facts, fetch: Callable[[], Facts], every: float, view: View, console: Console) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 MAX_SHOWN = 60  # characters of a value that a message repeats
+# Before the last @ of a URL: a password, also where no URL should stand. Messages go to logs.
+_USERINFO = re.compile(r"(?<=://)(?!/).*(?=@)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ def shown(value: object) -> str:
     elif value is None:
         text = "nothing"
     elif isinstance(value, str):
+        value = _USERINFO.sub("********", value)
         text = '"' + "".join(_visible(character) for character in value[: MAX_SHOWN + 1]) + '"'
     elif isinstance(value, dict):
         text = "a mapping"
@@ -50,6 +54,12 @@ def shown(value: object) -> str:
     else:
         text = str(value)
     return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "..."
+
+
+def kind_of(value: object) -> str:
+    """For what has the wrong shape: as `shown`, but text is not repeated, since it may be a secret that stands one level
+    too high."""
+    return "text" if isinstance(value, str) else shown(value)
 
 
 def _visible(character: str) -> str:

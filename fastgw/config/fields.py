@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BeforeValidator, PlainValidator, WithJsonSchema
 
 from fastgw.config.address import Address, TargetUrl, parse_address, parse_target
-from fastgw.config.errors import shown
+from fastgw.config.errors import kind_of, shown
 from fastgw.config.options import wrong
 from fastgw.config.quantities import (
     DURATION_HELP,
@@ -224,7 +224,7 @@ def ordered(value: object) -> object:
         return tuple(value)
     if type(value) is tuple:
         return value
-    raise wrong(f"{shown(value)} is not a list; write [...] or one `- ` entry a line")
+    raise wrong(f"{kind_of(value)} is not a list; write [...] or one `- ` entry a line")
 
 
 List = Annotated[tuple[T, ...], BeforeValidator(ordered)]

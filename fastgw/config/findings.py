@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from fastgw.config.errors import shown, suggestion
+from fastgw.config.errors import kind_of, suggestion
 from fastgw.config.options import OWN_WORDS
 from fastgw.config.paths import Path
 
@@ -44,9 +44,9 @@ def _finding(
     if kind in ("model_type", "model_attributes_type", "dict_type", "mapping_type"):
         inner = model_at(model, path)
         keys = f" with {', '.join(keys_of(inner))}" if inner else ""
-        return Finding(path, f"{shown(value)} is not a mapping; write `key: value` lines{keys}")
+        return Finding(path, f"{kind_of(value)} is not a mapping; write `key: value` lines{keys}")
     if kind in ("tuple_type", "list_type"):
-        return Finding(path, f"{shown(value)} is not a list; write [...] or one `- ` entry a line")
+        return Finding(path, f"{kind_of(value)} is not a list; write [...] or one `- ` entry a line")
     return Finding(path, "this is not right here; see `fastgw schema` for what can stand here")
 
 

@@ -17,6 +17,8 @@ from multidict import MultiMapping
 # `name`, `name:port`, `1.2.3.4:port`, `[::1]:port`; nothing else is a Host (RFC 9112 3.2).
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::([0-9]{1,5}))?")
 _ORIGIN = re.compile(r"https?://(.+)")
+# A target in absolute form names its host itself (RFC 9112 3.2.2).
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)")
 # A page of this origin, or a person who typed the address.
 _OWN_FETCHES = frozenset({"same-origin", "none"})
 _LOOPBACK_NAMES = frozenset({"localhost", "ip6-localhost"})
@@ -42,14 +44,17 @@ class Admission:
         # Bound to every address of the machine: each of them is the configured one. Rebinding needs a name.
         self._any_address = bool(bound) and ipaddress.ip_address(bound).is_unspecified
 
-    def refuse(self, fields: MultiMapping[str], token: str | None) -> Refusal | None:
-        """The first rule that the request breaks. `token` is the configured one."""
-        return self.refuse_foreign(fields) or self._refuse_credentials(fields, token)
+    def refuse(self, fields: MultiMapping[str], token: str | None, target: str = "/") -> Refusal | None:
+        """The first rule that the request breaks. `token` is the configured one, `target` as it stands in the request
+        line."""
+        return self.refuse_foreign(fields, target) or self._refuse_credentials(fields, token)
 
-    def refuse_foreign(self, fields: MultiMapping[str]) -> Refusal | None:
+    def refuse_foreign(self, fields: MultiMapping[str], target: str = "/") -> Refusal | None:
         """As `refuse`, for what holds no secret and does nothing."""
         hosts = fields.getall("Host", [])
-        if len(hosts) != 1 or not self._is_own(hosts[0]):
+        absolute = _ABSOLUTE.match(target)
+        named = hosts if absolute is None else [*hosts, absolute[1]]
+        if len(hosts) != 1 or not all(self._is_own(host) for host in named):
             return Refusal(
                 403,
                 "host_not_allowed",

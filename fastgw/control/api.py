@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import orjson
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from fastgw.config.errors import ConfigError
 from fastgw.control.admission import Admission, Refusal
@@ -47,11 +47,13 @@ class AdminApi:
     def application(self) -> web.Application:
         app = web.Application(middlewares=[self._guard], client_max_size=LARGE)
         for path in self.files.paths:
-            app.router.add_get(path, self.files.serve)
+            app.router.add_get(path, self.files.serve, expect_handler=self._expected)
         for endpoint in (*self.endpoints, self._openapi()):
             methods = ("GET", "HEAD") if endpoint.method == "GET" else (endpoint.method,)
             for method in methods:
-                app.router.add_route(method, endpoint.path, partial(self._serve, endpoint))
+                app.router.add_route(
+                    method, endpoint.path, partial(self._serve, endpoint), expect_handler=self._expected
+                )
         app.on_response_prepare.append(_finish)
         return app
 
@@ -102,8 +104,18 @@ class AdminApi:
 
     def _refusal(self, request: web.Request) -> Refusal | None:
         if request.path in self.files.paths and request.method in ("GET", "HEAD"):
-            return self.admission.refuse_foreign(request.headers)
-        return self.admission.refuse(request.headers, self.history.current.document.base.admin.token)
+            return self.admission.refuse_foreign(request.headers, request.raw_path)
+        token = self.history.current.document.base.admin.token
+        return self.admission.refuse(request.headers, token, request.raw_path)
+
+    async def _expected(self, request: web.Request) -> None:
+        """Comes before the guard: whoever will be refused is not asked for a body. What else may be expected is passed
+        over (RFC 9110 10.1.1)."""
+        wanted = request.headers.get("Expect", "").lower() == "100-continue"
+        if wanted and request.version >= HttpVersion11 and self._refusal(request) is None:
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            # Those were no bytes of the answer.
+            request.writer.output_size = 0
 
     def _failed(self, request: web.Request, error: Exception) -> web.Response:
         match error:

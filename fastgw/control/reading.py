@@ -13,7 +13,10 @@ from fastgw.control.endpoints import NEVER, REQUIRED, Body, Endpoint, Query, Una
 
 # RFC 9110 8.8.3, and of tags only those that are versions can be ours.
 _TAG: Final = re.compile(r'(?:W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
-_VERSION: Final = re.compile(r"[0-9]{1,18}")
+# As it is written in an ETag: "07" is another tag than "7".
+_VERSION: Final = re.compile(r"0|[1-9][0-9]{0,17}")
+# What is undone before a body is read.
+_CODINGS: Final = ("gzip", "deflate", "identity")
 # What no version has.
 _NO_VERSION: Final = -1
 
@@ -30,6 +33,10 @@ def check_kind(request: web.Request, endpoint: Endpoint) -> None:
     kinds = endpoint.body.kinds if endpoint.body else Body({}).kinds
     if request.content_type not in kinds or "Content-Type" not in request.headers:
         raise Unacceptable(415, "unsupported_media_type", f"Content-Type: {' or '.join(kinds)} is needed")
+    coding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if coding not in _CODINGS:
+        detail = f"Content-Encoding: one of {', '.join(_CODINGS)} can be read, or leave it away"
+        raise Unacceptable(415, "unsupported_media_type", detail, (), {"Accept-Encoding": "gzip, deflate"})
 
 
 def read_query(request: web.Request, endpoint: Endpoint) -> dict[str, Any]:
