@@ -36,7 +36,7 @@ run: $(VENV)/.run ## start the gateway in front of small upstreams that fail as 
 # Three at a time, for two cores: half of their time tests wait, for processes to start and for deadlines. In the order
 # of the tree, not by size: what comes last is quick, and no file of half a minute is left over for one alone.
 test: $(VENV)/.test ## every test (ARGS="-k pool" for some)
-	$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.lint ## ruff, and mypy --strict
 	$(BIN)/ruff check .

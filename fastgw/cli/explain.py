@@ -195,7 +195,8 @@ def _upstream(outcome: Mapping[str, Any]) -> list[str]:
     shares = outcome["candidates"]
     whole = sum(share["weight"] for share in shares)
     parts = ", ".join(f"{visible(share['upstream'])} {share['weight'] / whole:.0%}" for share in shares)
-    return [visible(outcome["upstream"]) + (f"  (of {parts})" if parts else ""), *map(_target, outcome["targets"])]
+    itself = [visible(outcome["upstream"]) + (f"  (of {parts})" if parts else ""), *_circuit(outcome.get("breaker"))]
+    return ["  ".join(itself), *map(_target, outcome["targets"])]
 
 
 def _target(target: Mapping[str, Any]) -> str:
@@ -205,8 +206,18 @@ def _target(target: Mapping[str, Any]) -> str:
         words.append(f"weight {target['weight']}")
     if target.get("healthy") is False:
         words.append("unhealthy")
-    words += [str(each["state"]) for each in target.get("breaker") or () if each.get("state") not in (None, "closed")]
+    words += _circuit(target.get("breaker"))
     return "  ".join(words)
+
+
+def _circuit(workers: Sequence[Mapping[str, Any]] | None) -> list[str]:
+    """Of a breaker that is not closed in every worker."""
+    states = [str(each["state"]) for each in workers or ()]
+    return [
+        f"breaker {state.replace('_', ' ')} in {states.count(state)} of {len(states)} workers"
+        for state in ("open", "half_open")
+        if state in states
+    ]
 
 
 def _forwarded(outcome: Mapping[str, Any]) -> list[str]:
@@ -219,7 +230,12 @@ def _forwarded(outcome: Mapping[str, Any]) -> list[str]:
 def _end(outcome: Mapping[str, Any], paint: Paint) -> str:
     noted = f"  ({visible(outcome['rule'])})" if outcome["rule"] else ""
     if outcome["path"] is not None:
-        return paint("forwarded", "green") + f"; the upstream's answer decides{noted}"
+        workers = outcome.get("breaker") or ()
+        cut = sum(each["state"] == "open" for each in workers)
+        if cut and cut == len(workers):
+            return paint("503 breaker_open", "red") + f"{noted}: the circuit of its upstream is open now, in every worker"
+        refused = f"; in {cut} of {len(workers)} workers its circuit is open: 503 breaker_open" if cut else ""
+        return paint("forwarded", "green") + f"; the upstream's answer decides{noted}{refused}"
     if outcome["reason"] == "ok":
         return paint(f"answered here with {outcome['status']}", "green") + noted
     return paint(f"{outcome['status']} {outcome['reason']}", "red") + f"{noted}: {visible(outcome['detail'])}"

@@ -30,4 +30,6 @@ def command(gateway: AdminClient) -> None:
         if error.status:
             click.echo("fastgw: the reload was refused; nothing has changed", err=True)
         sys.exit(1)
+    if body.get("changed") is False:
+        click.echo("nothing has changed: the file says what it said when it was last published")
     click.echo(f"configuration {body['version']} is served")

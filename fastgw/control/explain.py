@@ -56,6 +56,7 @@ _OUTCOME: Schema = object_of(
         "chain": list_of(object_of({"policy": WORD, "verdict": WORD, "detail": WORD})),
         "limits": list_of({"type": "object"}),
         "cache": ANYTHING,
+        "breaker": ANYTHING,  # the upstream's own circuit in each worker, as GET /api/upstreams shows it
     }
 )
 
@@ -92,6 +93,7 @@ class Explainer:
         async with self._one_at_a_time:
             outcome = await asyncio.to_thread(self._run, request, keys)
         live = self._upstreams.one(outcome["upstream"]) if outcome["upstream"] else None
+        outcome["breaker"] = None if live is None else live["breaker"]
         if live is not None:
             outcome["targets"] = live["targets"]
         return outcome

@@ -61,9 +61,9 @@ class Kind:
             return self.key, name
         return self.key, next(number for number, (known, _) in enumerate(self.all(plain)) if known == name)
 
-    def shown(self, name: str, part: Plain) -> Plain:
-        """With its name, and without its secrets."""
-        entries = {self.key: [part] if self.listed else {name: part}}
+    def shown(self, name: str, part: Plain, api_keys: Any = None) -> Plain:
+        """With its name, and without its secrets. `api_keys` of the document: it may name a field that carries them."""
+        entries = {self.key: [part] if self.listed else {name: part}, "api_keys": api_keys}
         _, hidden = next(self.all(masked(entries)))
         return {"name": name, **hidden}
 

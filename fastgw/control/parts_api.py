@@ -36,6 +36,7 @@ from fastgw.control.parts import CONSUMERS, ROUTES, UPSTREAMS, Kind, patched
 from fastgw.control.problems import errors, problem
 from fastgw.control.published import History, Published
 from fastgw.control.publisher import Publisher
+from fastgw.gateway.document.masking import masked
 from fastgw.gateway.document.model import Document, Plain
 
 _SCHEMAS: Final = {ROUTES: "Route", UPSTREAMS: "Upstream", CONSUMERS: "Consumer"}
@@ -120,7 +121,9 @@ class OfKind:
         etag = tag(current.version)
         if is_known(call.request, etag):
             return unchanged(etag)
-        return body_answer(orjson.dumps(self.kind.shown(call.name, part)), version=current.version)
+        keys = current.document.base.api_keys
+        shown = self.kind.shown(call.name, part, None if keys is None else {"header": keys.header})
+        return body_answer(orjson.dumps(shown), version=current.version)
 
     async def _put(self, call: Call) -> web.Response:
         part = self._body(call)
@@ -214,7 +217,7 @@ def _list(kind: Kind, handler: Any, line: Schema, summary: str) -> Endpoint:
 
 def _listing(current: Published, kind: Kind, line: Line) -> bytes:
     document = current.document
-    lines = [line(name, part, document) for name, part in kind.all(document.plain)]
+    lines = [line(name, part, document) for name, part in kind.all(masked(document.plain))]
     return orjson.dumps({"version": current.version, kind.key: lines})
 
 

@@ -133,6 +133,7 @@ class Control:
             on_live=self._on_live,
         )
         self._live = Live(self._peers.tell_facts, context.workers)
+        self._token = document.base.admin.token
         self._log.also = self._live.note
         self._resolver = Resolver(resolve, self._on_addresses, self._log, context.addresses)
         self._targets = Targets()
@@ -313,6 +314,9 @@ class Control:
 
     def _on_published(self, document: Document) -> None:
         self._facts.published()
+        if document.base.admin.token != self._token:
+            self._token = document.base.admin.token
+            self._live.close()  # who looks on with the old one does not go on with it
         self._follow(document)
 
     def _follow(self, document: Document) -> None:

@@ -141,7 +141,26 @@ def test_a_running_gateway_is_asked_the_same(file: Path, admin: FakeAdmin) -> No
     assert fields["Authorization"] == "Bearer t"
     assert json.loads(body) == {"request": "POST http://a:81/x?y", "headers": {"A": "1, 2"}, "client": "203.0.113.9"}
     assert result.stdout.splitlines()[0].endswith("by version 7")
-    assert "          http://127.0.0.1:9002  weight 3  unhealthy  open" in result.stdout.splitlines()
+    target = "          http://127.0.0.1:9002  weight 3  unhealthy  breaker open in 1 of 1 workers"
+    assert target in result.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("states", "words"),
+    [
+        (["open", "open"], "outcome   503 breaker_open: the circuit of its upstream is open now, in every worker"),
+        (["closed", "open"], "; in 1 of 2 workers its circuit is open: 503 breaker_open"),
+        (["closed", "half_open"], "outcome   forwarded; the upstream's answer decides"),
+    ],
+)
+def test_a_circuit_that_is_open_now_is_the_outcome(
+    file: Path, admin: FakeAdmin, states: list[str], words: str
+) -> None:
+    outcome = json.loads(run("-c", str(file), "http://a/orders/7", "-H", f"X-API-Key: {KEY}", "--json").stdout)
+    circuits = [{"worker": number, "state": state} for number, state in enumerate(states)]
+    admin.answers["POST /api/explain"] = (200, {**outcome, "breaker": circuits})
+    result = run("GET", "http://a/orders/7", "--admin", admin.address)
+    assert result.stdout.splitlines()[-1].endswith(words)
 
 
 def test_live_asks_the_gateway_of_the_file(file: Path, admin: FakeAdmin) -> None:

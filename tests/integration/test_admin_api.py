@@ -98,7 +98,7 @@ def test_the_api_keeps_what_its_description_promises(admin: Gateway, tmp_path: P
             sys.executable, "-W", "ignore", "-m", "schemathesis.cli", "--config-file", str(rules), "run",
             f"http://127.0.0.1:{admin.admin_port}/api/openapi.json",
             "--exclude-path", "/api/tail",  # would not end
-            "--phases", "coverage,fuzzing", "--max-examples", "200" if LONG else "5", "--generation-database", "none",
+            "--phases", "coverage,fuzzing", "--max-examples", "200" if LONG else "3", "--generation-database", "none",
             "--no-color", *(() if LONG else ("--seed", "1")),
         ],
         cwd=tmp_path, capture_output=True, text=True, check=False,

@@ -143,7 +143,7 @@ def outcome(plain: Plain, previous: Document | None) -> Document | list[str]:
         return sorted(str(each) for each in error.problems)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.lists(edits(), min_size=1, max_size=4), min_size=1, max_size=6))
 def test_a_check_that_builds_on_another_is_one_from_nothing(steps: list[list[tuple[Any, ...]]]) -> None:
     current = load_plain(copy.deepcopy(START), "start")
