@@ -33,8 +33,8 @@ help: ## what there is
 run: $(VENV)/.run ## start the gateway in front of small upstreams that fail as told, and print what to try
 	@$(BIN)/fastgw demo $(ARGS)
 
-# Three at a time, for two cores: half of their time tests wait, for processes to start and for deadlines. In the order
-# of the tree, not by size: what comes last is quick, and no file of half a minute is left over for one alone.
+# Two at a time: more starve the tests that measure time. In the order of the tree, not by size, so that those do not run
+# beside a browser, and no file of half a minute is left over for one process alone.
 test: $(VENV)/.test ## every test (ARGS="-k pool" for some)
 	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
