@@ -41,7 +41,8 @@ class Filters:
 
     def want(self, exchange: Mapping[str, object]) -> bool:
         """`exchange` is an object of the access log."""
-        if self.routes and exchange.get("route") not in self.routes:
+        # `-` as in the metrics: none took it.
+        if self.routes and (exchange.get("route") or "-") not in self.routes:
             return False
         if self.reasons and exchange.get("reason") not in self.reasons:
             return False

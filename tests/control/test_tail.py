@@ -100,3 +100,8 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     with pytest.raises(WrongQuery) as caught:
         filters_of(query)
     assert sorted(problem.path for problem in caught.value.problems) == ["reason", "route", "status", "what"]
+
+
+def test_what_no_route_took_goes_by_its_name_in_the_metrics() -> None:
+    filters = filters_of([("route", "-")])
+    assert filters.want({"route": None}) and not filters.want({"route": "orders"})
