@@ -18,6 +18,7 @@ EVERY: Final = 0.05  # seconds between two messages: faster than an eye
 MOST_IN_MESSAGE: Final = 24 * 1024  # bytes of lines; quoting them once more must fit into a packet of 64 KiB
 LONGEST_LINE: Final = 8 * 1024  # of which every byte may be escaped twice
 MOST_NOTICES: Final = 50  # in one message
+MOST_NOTED: Final = 2_000  # characters of them together: what quoting makes of these and of the lines fits into a packet
 RESERVED: Final = 0.5  # the share of the rate that is kept for exchanges that did not end well
 
 # Lines, how many that were wanted were left out, operational lines. False: the other side does not keep up.
@@ -28,7 +29,7 @@ class Tap:
     """`condition` is that of ipc.messages.watch; `later` the loop's call_later, for one timer a message."""
 
     __slots__ = (
-        "_allowance", "_armed", "_consumers", "_later", "_lines", "_missed", "_notices", "_now", "_rate",
+        "_allowance", "_armed", "_consumers", "_later", "_lines", "_missed", "_noted", "_notices", "_now", "_rate",
         "_reasons", "_refilled_at", "_reserve", "_routes", "_slower", "_tell", "_troubled", "_upstreams",
     )  # fmt: skip
 
@@ -44,6 +45,7 @@ class Tap:
         self._now = now
         self._lines: list[bytes] = []
         self._notices: list[str] = []
+        self._noted = 0  # their characters
         self._missed = 0
         self._armed = False
         self._refilled_at = now()
@@ -92,8 +94,10 @@ class Tap:
             self._arm()
 
     def note(self, text: str) -> None:
-        if len(self._notices) < MOST_NOTICES:
-            self._notices.append(text[:LONGEST_LINE])
+        shown = text[: MOST_NOTED - self._noted]  # the log has the rest
+        if shown and len(self._notices) < MOST_NOTICES:
+            self._notices.append(shown)
+            self._noted += len(shown)
         if not self._armed:
             self._arm()
 
@@ -107,7 +111,7 @@ class Tap:
         self._allowance = min(self._rate, self._allowance + self._rate * (now - self._refilled_at))
         self._refilled_at = now
         lines, self._lines = self._lines, []
-        notices, self._notices = self._notices, []
+        notices, self._notices, self._noted = self._notices, [], 0
         missed, self._missed = self._missed, 0
         for portion in _portions(lines):
             if not self._tell([line[:-1].decode("utf-8", "replace") for line in portion], missed, notices):

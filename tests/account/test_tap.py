@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import orjson
 import pytest
 
-from fastgw.account.tap import EVERY, LONGEST_LINE, MOST_IN_MESSAGE, MOST_NOTICES, Tap
+from fastgw.account.tap import EVERY, LONGEST_LINE, MOST_IN_MESSAGE, MOST_NOTED, MOST_NOTICES, Tap
 from fastgw.clock import ManualClock
 from fastgw.errors import Reason
+from fastgw.ipc import messages
+from fastgw.ipc.channel import MAX_PACKET
 from fastgw.model.exchange import Exchange
 from fastgw.model.identity import NEVER_EXPIRES, Identity
 
@@ -136,6 +139,28 @@ def test_a_storm_of_notices_is_cut() -> None:
         screen.tap.note(f"{number}")
     screen.turn()
     assert len(screen.told[0][2]) == MOST_NOTICES
+
+
+def test_the_worst_message_fits_into_a_packet() -> None:
+    screen = Screen()
+    for _ in range(10):
+        screen.show(line=b'"' * (LONGEST_LINE - 1) + b"\n")  # each of them is quoted once more
+        screen.tap.note("\x01" * 10_000)  # six bytes each
+    screen.turn()
+    assert len(screen.told) > 1
+    for lines, missed, notices in screen.told:
+        assert len(orjson.dumps(messages.live(lines, missed, notices))) <= MAX_PACKET
+    assert sum(len(text) for _, _, notices in screen.told for text in notices) == MOST_NOTED
+
+
+def test_room_for_notices_comes_back_with_the_next_message() -> None:
+    screen = Screen()
+    for text in ("x" * 2 * MOST_NOTED, "late"):
+        screen.tap.note(text)
+    screen.turn()
+    screen.tap.note("next")
+    screen.turn()
+    assert [notices for _, _, notices in screen.told] == [["x" * MOST_NOTED], ["next"]]
 
 
 def test_bytes_that_are_no_text_are_shown_as_such() -> None:
