@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from fastgw.cli.config_option import config_option
 from fastgw.cli.figures import visible
 
 if TYPE_CHECKING:
@@ -180,15 +181,7 @@ def _error(each: object) -> str:
 def admin_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options that say which gateway; the command gets them as the parameter `gateway`, an AdminClient."""
 
-    @click.option(
-        "-c",
-        "--config",
-        "path",
-        type=click.Path(path_type=Path, dir_okay=False),
-        default=Path("gateway.yaml"),
-        show_default=True,
-        help="The configuration file, to find the admin address and its token.",
-    )
+    @config_option("The configuration file, to find the admin address and its token.")
     @click.option("--admin", metavar="ADDRESS", help="The admin address, instead of the one in the file.")
     @click.option("--token", metavar="TOKEN", help=f"Default: {TOKEN_VARIABLE}, or the one in the file.")
     @functools.wraps(command)

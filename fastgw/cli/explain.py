@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from fastgw.cli.admin_client import TOKEN_VARIABLE, find, in_words
+from fastgw.cli.config_option import config_option
 from fastgw.cli.figures import Paint, columns, visible
 
 if TYPE_CHECKING:
@@ -27,15 +28,7 @@ _LABEL: Final = 10  # columns of the words at the left
 @click.argument("request", nargs=-1, required=True, metavar="[METHOD] URL")
 @click.option("-H", "--header", "headers", multiple=True, metavar="NAME: VALUE", help="A header field; repeatable.")
 @click.option("--from", "client", metavar="ADDRESS", help="The client's address; default: 203.0.113.1, nobody's.")
-@click.option(
-    "-c",
-    "--config",
-    "path",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("gateway.yaml"),
-    show_default=True,
-    help="The configuration file.",
-)
+@config_option()
 @click.option("--live", is_flag=True, help="Ask the running gateway of that file instead.")
 @click.option("--admin", metavar="ADDRESS", help="Ask the gateway with this admin address.")
 @click.option("--token", metavar="TOKEN", help=f"With --live or --admin. Default: {TOKEN_VARIABLE}, or the file's.")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fastgw.cli.config_option import config_option
+
 if TYPE_CHECKING:
     from fastgw.gateway.document.model import Document
     from fastgw.supervisor.settings import Settings
@@ -18,15 +20,7 @@ SHOWN = 20  # warnings at the start
 
 
 @click.command("run", short_help="Run the gateway in the foreground.")
-@click.option(
-    "-c",
-    "--config",
-    "path",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("gateway.yaml"),
-    show_default=True,
-    help="The configuration file.",
-)
+@config_option()
 def command(path: Path) -> None:
     """Run the gateway in the foreground.
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from fastgw.cli.config_option import config_option
+
 if TYPE_CHECKING:
     from fastgw.policy.auth.options import IssuerOptions
 
@@ -17,15 +19,7 @@ KEY_BYTES = 32  # of randomness: nobody guesses it, so one plain SHA-256 is enou
 
 @click.command("token", short_help="Make a JWT for trying things, or an API key and its digest.")
 @click.argument("issuer", required=False)
-@click.option(
-    "-c",
-    "--config",
-    "path",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("gateway.yaml"),
-    show_default=True,
-    help="The configuration file.",
-)
+@config_option()
 @click.option("--subject", default="test", show_default=True, help="Who the token is about.")
 @click.option("--scope", "scopes", multiple=True, metavar="SCOPE", help="What it allows; can be repeated.")
 @click.option("--claim", "claims", multiple=True, metavar="NAME=VALUE", help="Another claim; can be repeated.")
