@@ -104,7 +104,7 @@ class OfKind:
                 (DONE, CREATED, LATE), PARAMETERS, Body(schema), REQUIRED, (503,), group, True,
             ),
             Endpoint(
-                "PATCH", path, self._patch, f"Change some keys of a {word} (RFC 7396: null takes one away).",
+                "PATCH", path, self._patch, f"Change some keys of one {word} (RFC 7396: null takes one away).",
                 (DONE, LATE), PARAMETERS, patch, REQUIRED, (404, 503), group, True,
             ),
             Endpoint(
